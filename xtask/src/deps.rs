@@ -86,6 +86,20 @@ const IMPURE: &[&str] = &[
     "ureq",
 ];
 
+/// What only some crates may name in their manifest: one place that knows it, one place to replace it.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("anyhow", &["shoalway", "shoalway-bench", "xtask"]),
+    ("axum", &["shoalway"]),
+    ("clap", &["shoalway"]),
+    ("hickory-resolver", &["shoalway-net"]),
+    ("httparse", &["shoalway-wire"]),
+    ("hyper", &["shoalway-fuzz"]),
+    ("schemars", &["shoalway"]),
+    ("serde", &["shoalway", "shoalway-bench", "xtask"]),
+    ("socket2", &["shoalway-net", "shoalway-testkit", "shoalway-bench"]),
+    ("toml", &["shoalway", "xtask"]),
+];
+
 /// Fails when an edge, a licence, a source or a reason is not as it should be.
 pub(crate) fn run() -> Result<()> {
     let workspace = metadata::load()?;
@@ -99,6 +113,7 @@ pub(crate) fn run() -> Result<()> {
     let mut wrong = Vec::new();
     for package in &members {
         wrong.extend(edges(package));
+        wrong.extend(owners(package));
     }
     for package in workspace.members().filter(|package| PURE.contains(&package.name.as_str())) {
         wrong.extend(impure(&workspace, package));
@@ -128,6 +143,20 @@ fn edges(package: &Package) -> Vec<String> {
         let fine = allowed.links.contains(&name) || (dependency.dev && allowed.tests.contains(&name));
         if !fine {
             wrong.push(format!("{} may not use {name}: ARCHITECTURE.md draws no such arrow", package.name));
+        }
+    }
+    wrong
+}
+
+fn owners(package: &Package) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for dependency in package.dependencies.iter().filter(|dependency| !dependency.dev) {
+        let owners = OWNERS.iter().find(|(name, _)| *name == dependency.name).map(|(_, owners)| *owners);
+        if owners.is_some_and(|owners| !owners.contains(&package.name.as_str())) {
+            wrong.push(format!(
+                "{} may not use {}, which has its place elsewhere",
+                package.name, dependency.name
+            ));
         }
     }
     wrong
