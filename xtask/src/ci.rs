@@ -3,7 +3,7 @@
 //! `.ci/run` calls `ci`; a developer who runs it sees what CI sees.
 
 use crate::steps::{cargo, program, root, step};
-use crate::{deps, fuzz, testing, tidy};
+use crate::{deps, examples, fuzz, testing, tidy};
 use anyhow::Result;
 
 /// Everything a change must pass.
@@ -15,6 +15,7 @@ pub(crate) fn run() -> Result<()> {
     step("clippy", clippy)?;
     step("test", testing::unit_and_whole_program)?;
     step("corpora", fuzz::replay)?;
+    step("examples", examples::check)?;
     step("doctest", testing::doc)?;
     step("doc", doc)
 }

@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod deps;
+mod examples;
 mod fuzz;
 mod metadata;
 mod steps;
@@ -18,10 +19,11 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask COMMAND
 
-  ci                      all of CI, quick steps first: setup, lint, tidy, deps, test, doc
+  ci                      all of CI, quick steps first
   lint                    rustfmt, clippy and rustdoc, each without warnings
   tidy                    file and function sizes, headers, names, links, claims
   deps                    edges between our crates, purity, licences, reasons, duplicates
+  examples                what the documents tell people to type is accepted
   test [CRATE]            all tests, or those of one crate, with its doc tests
   fuzz [TARGET SECONDS]   lists the fuzz targets, or runs one (nightly and cargo-fuzz)
   bench ...               side by side with other proxies; `cargo xtask bench` says more";
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["lint"] => ci::lint(),
         ["tidy"] => tidy::run(),
         ["deps"] => deps::run(),
+        ["examples"] => examples::check(),
         ["test"] => testing::run(None),
         ["test", name] => testing::run(Some(name)),
         ["fuzz"] => fuzz::list(),
