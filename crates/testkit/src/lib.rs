@@ -1,1 +1,54 @@
-//! To be filled.
+//! Everything the whole-program tests are made of: the program under test, far sides that behave or misbehave,
+//! and clients, raw and real.
+//!
+//! Development only: nothing here is part of the product, and everything here panics instead of returning errors, so
+//! that a test reads as a sentence and a failure names its line. Blocking sockets and plain threads throughout; every
+//! wait has a deadline ([`wait::PATIENCE`] unless the call names one), nothing sleeps to "let things settle".
+//!
+//! - [`proxy`]: the real binary, started, asked, signalled, stopped;
+//! - [`client`]: a raw client, with [`http`], [`socks`] and [`tunnel`] on top of it;
+//! - [`origin`]: an HTTP/1.1 origin that records what arrived and answers by script;
+//! - [`far`]: plain TCP and UDP far sides, scripted peers, echoes;
+//! - [`dns`]: a name server that answers by table, fails, or stays silent;
+//! - [`ca`]: a certificate authority for one test;
+//! - [`real`]: curl, Python, Chromium and ssh.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::missing_panics_doc,
+    clippy::needless_pass_by_value,
+    reason = "development only: it fails a test where it cannot go on, opens its own sockets and threads, and reads best"
+)]
+
+pub mod wait;
+
+pub mod proxy;
+
+pub mod client;
+pub mod http;
+pub mod socks;
+pub mod tunnel;
+
+pub mod ca;
+pub mod dns;
+pub mod far;
+pub mod origin;
+pub mod real;
+
+mod server;
+pub mod temp;
+mod wire;
+
+pub use ca::TestCa;
+pub use client::RawClient;
+pub use dns::Dns;
+pub use far::{Far, Hanging, Refusing, Step, TcpEcho, TcpScript, UdpEcho};
+pub use http::Response;
+pub use origin::{Origin, Reply, Seen};
+pub use proxy::Proxy;
+pub use temp::TempDir;
+pub use wait::{PATIENCE, eventually, millis, secs};
