@@ -3,12 +3,14 @@
 //! Pure: no tokio, no clock, no I/O. Each protocol is a set of messages and a state machine for either role; drivers
 //! live in the crates above. What is where:
 //!
+//! - [`http1`]: HTTP/1.0 and 1.1 messages, both roles;
 //! - [`first_bytes`]: which protocol a client speaks, by its first bytes;
 //! - [`socks4`]: SOCKS4 and SOCKS4a, server and client;
 //! - [`socks5`]: SOCKS5 with its log-in, server and client;
 //! - [`socks5_udp`]: the datagrams of a SOCKS5 association, and joining their fragments.
 
 pub mod first_bytes;
+pub mod http1;
 pub mod socks4;
 pub mod socks5;
 pub mod socks5_udp;

@@ -1,0 +1,171 @@
+//! Writes a head: the bytes that came, less the dropped fields, plus the added ones.
+//!
+//! Spelling, order, repetition and white space of what is kept are those of the sender: runs of kept lines are copied
+//! as they stand. The version is always this proxy's own (RFC 9110 section 2.5). Not here: which fields are
+//! dropped ([`super::hop_by_hop`], header levels).
+
+use super::fields::FieldsView;
+use super::framing::Version;
+use super::known::Known;
+use super::limits::MAX_FIELDS;
+use super::request::RequestView;
+use super::response::ResponseView;
+use super::target::RequestTarget;
+use super::tokens::{is_token, is_value_byte};
+
+/// What is to change in a head: fields to drop and fields to add. Used again after [`Edits::clear`].
+#[derive(Debug, Default)]
+pub struct Edits {
+    dropped: [u64; MAX_FIELDS.div_ceil(64)],
+    /// Whole field lines.
+    added: Vec<u8>,
+}
+
+impl Edits {
+    /// No changes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets all changes; keeps the memory.
+    pub fn clear(&mut self) {
+        self.dropped = Default::default();
+        self.added.clear();
+    }
+
+    /// Drops the field at a position ([`super::fields::FieldView::index`]).
+    pub fn drop_field(&mut self, index: usize) {
+        if let Some(word) = self.dropped.get_mut(index / 64) {
+            *word |= 1 << (index % 64);
+        }
+    }
+
+    /// Drops all fields with this name.
+    pub fn drop_known(&mut self, fields: &FieldsView<'_>, known: Known) {
+        if fields.has(known) {
+            fields.get_all(known).for_each(|field| self.drop_field(field.index));
+        }
+    }
+
+    /// Whether the field at a position is dropped.
+    #[must_use]
+    pub fn is_dropped(&self, index: usize) -> bool {
+        self.dropped.get(index / 64).is_some_and(|word| word & (1 << (index % 64)) != 0)
+    }
+
+    /// Adds a field behind those that were sent, and says whether it did: a name that is no token adds nothing.
+    /// Controls in the value become spaces (RFC 9110 section 5.5), so that no value can add a line.
+    pub fn add(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let good = is_token(name);
+        if good {
+            self.added.extend_from_slice(name);
+            self.added.extend_from_slice(b": ");
+            let from = self.added.len();
+            self.added.extend_from_slice(value);
+            for byte in self.added.iter_mut().skip(from).filter(|byte| !is_value_byte(**byte)) {
+                *byte = b' ';
+            }
+            self.added.extend_from_slice(b"\r\n");
+        }
+        good
+    }
+
+    /// The added field lines, each with its CRLF.
+    #[must_use]
+    pub fn added(&self) -> &[u8] {
+        &self.added
+    }
+
+    /// Positions of the dropped fields, in order.
+    fn dropped(&self) -> impl Iterator<Item = usize> {
+        self.dropped.iter().enumerate().flat_map(|(at, word)| {
+            std::iter::successors(Some(*word), |word| Some(word & word.wrapping_sub(1)))
+                .take_while(|word| *word != 0)
+                .map(move |word| at * 64 + word.trailing_zeros() as usize)
+        })
+    }
+}
+
+/// Which form the target leaves in, RFC 9112 section 3.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestLine {
+    /// To an origin: an absolute target becomes a path, or `*`.
+    Origin,
+    /// To a proxy: a path becomes absolute with the Host field, as `http`. Without Host it stays as it is.
+    Absolute,
+    /// As it came.
+    AsSent,
+}
+
+/// Appends a request head to `out`. Where HTTP/1.0 sent an absolute target without Host, Host is written first,
+/// since 1.1 wants it.
+pub fn write_request(out: &mut Vec<u8>, view: RequestView<'_>, line: RequestLine, edits: &Edits) {
+    out.extend_from_slice(view.method_str().as_bytes());
+    out.push(b' ');
+    write_target(out, view, line);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    if view.version() == Version::Http10 && !view.has(Known::Host) {
+        write_missing_host(out, view.target());
+    }
+    write_fields(out, &view, edits);
+}
+
+fn write_target(out: &mut Vec<u8>, view: RequestView<'_>, line: RequestLine) {
+    match (line, view.target()) {
+        (RequestLine::Origin, RequestTarget::Absolute { path, .. }) => {
+            if path.first() == Some(&b'?') {
+                out.push(b'/');
+            }
+            out.extend_from_slice(path);
+        }
+        (RequestLine::Absolute, RequestTarget::Origin(path)) => {
+            if let Some(host) = view.host() {
+                out.extend_from_slice(b"http://");
+                out.extend_from_slice(host.as_bytes());
+            }
+            out.extend_from_slice(path);
+        }
+        (RequestLine::Absolute, RequestTarget::Asterisk) if view.has(Known::Host) => {
+            out.extend_from_slice(b"http://");
+            out.extend_from_slice(view.host().unwrap_or_default().as_bytes());
+        }
+        (RequestLine::AsSent | RequestLine::Origin | RequestLine::Absolute, _) => {
+            out.extend_from_slice(view.raw_target());
+        }
+    }
+}
+
+fn write_missing_host(out: &mut Vec<u8>, target: RequestTarget<'_>) {
+    let authority = match target {
+        RequestTarget::Absolute { authority, .. } | RequestTarget::Authority(authority) => authority,
+        RequestTarget::Origin(_) | RequestTarget::Asterisk => return,
+    };
+    out.extend_from_slice(b"Host: ");
+    out.extend_from_slice(authority.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a response head to `out`, always as HTTP/1.1.
+pub fn write_response(out: &mut Vec<u8>, view: ResponseView<'_>, edits: &Edits) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    let status = view.status();
+    for unit in [100, 10, 1] {
+        out.push(b'0' + u8::try_from(status / unit % 10).unwrap_or_default());
+    }
+    out.push(b' ');
+    out.extend_from_slice(view.reason());
+    out.extend_from_slice(b"\r\n");
+    write_fields(out, &view, edits);
+}
+
+fn write_fields(out: &mut Vec<u8>, fields: &FieldsView<'_>, edits: &Edits) {
+    let mut from = fields.start();
+    for index in edits.dropped() {
+        out.extend_from_slice(fields.lines(from, fields.line_start(index)));
+        from = fields.line_start(index + 1);
+    }
+    out.extend_from_slice(fields.lines(from, fields.line_start(usize::MAX)));
+    out.extend_from_slice(&edits.added);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,3 @@
+//! Tests of whole messages. Tables of single functions stand beside those functions.
+
+mod requests;
