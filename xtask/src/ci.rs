@@ -3,7 +3,7 @@
 //! `.ci/run` calls `ci`; a developer who runs it sees what CI sees.
 
 use crate::steps::{cargo, program, root, step};
-use crate::{deps, examples, fuzz, testing, tidy};
+use crate::{bench, deps, examples, fuzz, testing, tidy};
 use anyhow::Result;
 
 /// Everything a change must pass.
@@ -18,6 +18,13 @@ pub(crate) fn run() -> Result<()> {
     step("examples", examples::check)?;
     step("doctest", testing::doc)?;
     step("doc", doc)
+}
+
+/// A short run beside the other proxies, for machines that have them; `ci` leaves it out, since it measures a release
+/// build and judges nothing.
+pub(crate) fn bench_smoke() -> Result<()> {
+    let args = ["forward", "--quick"].map(str::to_owned);
+    step("bench", || bench::run(&args))
 }
 
 /// What a compiler or formatter can say without running anything.

@@ -179,3 +179,42 @@ fn duplicates(workspace: &Metadata) -> Vec<String> {
     versions.retain(|_, list| list.len() > 1);
     versions.iter().map(|(name, list)| format!("{name} ({})", list.join(", "))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::Dependency;
+
+    fn wrong(package: &str, dependencies: &[(&str, bool, bool)]) -> Vec<String> {
+        let dependencies = dependencies
+            .iter()
+            .map(|(name, dev, ours)| Dependency { name: (*name).to_owned(), dev: *dev, ours: *ours })
+            .collect();
+        let package = Package::named(package, dependencies);
+        edges(&package).into_iter().chain(owners(&package)).collect()
+    }
+
+    #[test]
+    fn an_edge_that_is_not_drawn_is_found() {
+        let none: [&str; 0] = [];
+        let (ours, not_ours, tests, links) = (true, false, true, false);
+        assert_eq!(wrong("shoalway-http", &[("shoalway-net", links, ours)]), none);
+        assert_eq!(
+            wrong("shoalway-net", &[("shoalway-http", links, ours)]),
+            ["shoalway-net may not use shoalway-http: ARCHITECTURE.md draws no such arrow"]
+        );
+        assert_eq!(wrong("shoalway", &[("shoalway-testkit", tests, ours)]), none);
+        assert_eq!(
+            wrong("shoalway", &[("shoalway-testkit", links, ours)]),
+            ["shoalway may not use shoalway-testkit: ARCHITECTURE.md draws no such arrow"]
+        );
+        assert_eq!(
+            wrong("shoalway-http", &[("socket2", links, not_ours)]),
+            ["shoalway-http may not use socket2, which has its place elsewhere"]
+        );
+        assert_eq!(
+            wrong("shoalway-new", &[]),
+            ["shoalway-new is not in the table of edges in xtask/src/deps.rs"]
+        );
+    }
+}

@@ -20,6 +20,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   ci                      all of CI, quick steps first
+  ci --bench              the same, then a short run beside other proxies
   lint                    rustfmt, clippy and rustdoc, each without warnings
   tidy                    file and function sizes, headers, names, links, claims
   deps                    edges between our crates, purity, licences, reasons, duplicates
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["ci"] => ci::run(),
+        ["ci", "--bench"] => ci::run().and_then(|()| ci::bench_smoke()),
         ["lint"] => ci::lint(),
         ["tidy"] => tidy::run(),
         ["deps"] => deps::run(),

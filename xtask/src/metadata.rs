@@ -132,6 +132,17 @@ impl Package {
     }
 }
 
+#[cfg(test)]
+impl Package {
+    /// A package of ours with nothing but a name and dependencies.
+    pub(crate) fn named(name: &str, dependencies: Vec<Dependency>) -> Self {
+        let mut package = Self::read(&Value::Null);
+        package.name = name.to_owned();
+        package.dependencies = dependencies;
+        package
+    }
+}
+
 impl Dependency {
     fn read(value: &Value) -> Self {
         Self {
@@ -153,4 +164,33 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 
 fn text_of(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `a` links `b`, its tests use `c`; `b` links `d`.
+    const SMALL: &str = r#"{
+        "workspace_members": ["a"],
+        "packages": [
+            {"id": "a", "name": "a", "dependencies": [{"name": "b", "kind": null}, {"name": "c", "kind": "dev", "path": "x"}]},
+            {"id": "b", "name": "b"}, {"id": "c", "name": "c"}, {"id": "d", "name": "d"}
+        ],
+        "resolve": {"nodes": [
+            {"id": "a", "deps": [{"pkg": "b", "dep_kinds": [{"kind": null}]}, {"pkg": "c", "dep_kinds": [{"kind": "dev"}]}]},
+            {"id": "b", "deps": [{"pkg": "d", "dep_kinds": [{"kind": "build"}, {"kind": null}]}]}
+        ]}
+    }"#;
+
+    #[test]
+    fn what_is_linked_is_followed_and_what_tests_use_is_not() -> Result<()> {
+        let metadata = Metadata::read(SMALL)?;
+        let member = metadata.members().next().context("no member")?;
+        let linked: Vec<_> = metadata.tree(member).iter().map(|package| package.name.as_str()).collect();
+        assert_eq!(linked, ["b", "d"]);
+        let kinds: Vec<_> = member.dependencies.iter().map(|d| (d.name.as_str(), d.dev, d.ours)).collect();
+        assert_eq!(kinds, [("b", false, false), ("c", true, true)]);
+        Ok(())
+    }
 }
