@@ -2,8 +2,8 @@
 //!
 //! `.ci/run` calls `ci`; a developer who runs it sees what CI sees.
 
-use crate::steps::{cargo, program, root, step};
-use crate::{bench, deps, examples, fuzz, testing, tidy};
+use crate::steps::{cargo, program, step};
+use crate::{bench, deps, examples, testing, tidy};
 use anyhow::Result;
 
 /// Everything a change must pass.
@@ -14,7 +14,6 @@ pub(crate) fn run() -> Result<()> {
     step("deps", deps::run)?;
     step("clippy", clippy)?;
     step("test", testing::unit_and_whole_program)?;
-    step("corpora", fuzz::replay)?;
     step("examples", examples::check)?;
     step("doctest", testing::doc)?;
     step("doc", doc)
@@ -35,11 +34,7 @@ pub(crate) fn lint() -> Result<()> {
 }
 
 fn fmt() -> Result<()> {
-    cargo(&["fmt", "--all", "--check"])?;
-    for apart in apart()? {
-        cargo(&["fmt", "--manifest-path", &apart, "--check"])?;
-    }
-    Ok(())
+    cargo(&["fmt", "--all", "--check"])
 }
 
 fn clippy() -> Result<()> {
@@ -52,18 +47,4 @@ fn doc() -> Result<()> {
         &["doc", "--locked", "--workspace", "--no-deps", "--document-private-items", "--quiet"],
         &[("RUSTDOCFLAGS", "-D warnings")],
     )
-}
-
-/// Manifests of ours that the workspace leaves out.
-pub(crate) fn apart() -> Result<Vec<String>> {
-    let members = crate::metadata::load()?.member_manifests();
-    let root = root()?;
-    let mut found = Vec::new();
-    for manifest in ["fuzz/Cargo.toml", "bench/Cargo.toml"] {
-        let path = root.join(manifest);
-        if path.exists() && !members.contains(&path) {
-            found.push(manifest.to_owned());
-        }
-    }
-    Ok(found)
 }

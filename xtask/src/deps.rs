@@ -6,7 +6,6 @@
 mod licence;
 mod listed;
 
-use crate::ci::apart;
 use crate::metadata::{self, Metadata, Package};
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
@@ -103,12 +102,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 /// Fails when an edge, a licence, a source or a reason is not as it should be.
 pub(crate) fn run() -> Result<()> {
     let workspace = metadata::load()?;
-    let mut others = Vec::new();
-    for manifest in apart()? {
-        others.push(metadata::load_apart(&manifest)?);
-    }
-    let members: Vec<&Package> =
-        workspace.members().chain(others.iter().flat_map(|other| other.packages())).collect();
+    let members: Vec<&Package> = workspace.members().collect();
 
     let mut wrong = Vec::new();
     for package in &members {

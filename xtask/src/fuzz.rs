@@ -1,9 +1,9 @@
-//! `fuzz`: lists the fuzz targets, runs one for a time, replays the corpora as ordinary tests.
+//! `fuzz`: lists the fuzz targets, or runs one for a time.
 //!
-//! Fuzzing needs a nightly compiler, so CI only replays what fuzzing has found and kept in `fuzz/corpus`.
+//! Fuzzing needs a nightly compiler. What it has found and kept in `fuzz/corpus` is replayed by the ordinary tests of
+//! the package `shoalway-fuzz`.
 
-use crate::ci::apart;
-use crate::steps::{cargo, program, root, works};
+use crate::steps::{cargo, root, works};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -32,15 +32,7 @@ pub(crate) fn run(target: &str, seconds: &str) -> Result<()> {
         bail!("fuzzing needs cargo-fuzz: cargo install cargo-fuzz --locked");
     }
     let limit = format!("-max_total_time={seconds}");
-    program("cargo", &["+nightly", "fuzz", "run", target, "--", &limit], &[])
-}
-
-/// Runs the corpora through their targets when the workspace's own tests do not.
-pub(crate) fn replay() -> Result<()> {
-    match apart()?.iter().find(|manifest| manifest.starts_with("fuzz/")) {
-        Some(manifest) => cargo(&["test", "--locked", "--quiet", "--manifest-path", manifest]),
-        None => Ok(()),
-    }
+    cargo(&["+nightly", "fuzz", "run", "--features", "libfuzzer", target, "--", &limit])
 }
 
 /// Names of the files in `fuzz/fuzz_targets`, sorted; none when there is no such folder.

@@ -6,7 +6,6 @@ use crate::steps::output;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 /// All packages of a build and the edges between them.
 pub(crate) struct Metadata {
@@ -30,7 +29,6 @@ pub(crate) struct Package {
     pub(crate) source: Option<String>,
     /// Its direct dependencies as its manifest names them.
     pub(crate) dependencies: Vec<Dependency>,
-    manifest: PathBuf,
     has_library: bool,
 }
 
@@ -47,13 +45,6 @@ pub(crate) struct Dependency {
 /// The workspace with everything it is resolved to.
 pub(crate) fn load() -> Result<Metadata> {
     let text = output("cargo", &["metadata", "--format-version", "1", "--locked"])?;
-    Metadata::read(&text)
-}
-
-/// A manifest outside the workspace; without resolved edges, so that nothing is fetched.
-pub(crate) fn load_apart(manifest: &str) -> Result<Metadata> {
-    let text =
-        output("cargo", &["metadata", "--format-version", "1", "--no-deps", "--manifest-path", manifest])?;
     Metadata::read(&text)
 }
 
@@ -92,11 +83,6 @@ impl Metadata {
         self.members().map(|package| package.name.clone()).collect()
     }
 
-    /// Manifests of the packages of this repository.
-    pub(crate) fn member_manifests(&self) -> BTreeSet<PathBuf> {
-        self.members().map(|package| package.manifest.clone()).collect()
-    }
-
     /// Whether a package of this repository has a library, which may have doc tests.
     pub(crate) fn has_library(&self, name: &str) -> bool {
         self.members().any(|package| package.name == name && package.has_library)
@@ -126,7 +112,6 @@ impl Package {
             license: text_of(value, "license"),
             source: value.get("source").and_then(Value::as_str).map(str::to_owned),
             dependencies: list(value, "dependencies").iter().map(Dependency::read).collect(),
-            manifest: PathBuf::from(text_of(value, "manifest_path")),
             has_library: list(value, "targets").iter().any(of_library),
         }
     }

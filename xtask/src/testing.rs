@@ -12,7 +12,6 @@ pub(crate) fn run(crate_name: Option<&str>) -> Result<()> {
     let Some(name) = crate_name else {
         step("setup", || program("bash", &[".ci/setup"], &[]))?;
         step("test", unit_and_whole_program)?;
-        step("corpora", crate::fuzz::replay)?;
         return step("doctest", doc);
     };
     let package = package(name)?;
