@@ -1,0 +1,40 @@
+//! What each parser keeps to whatever bytes it is given: no panic, the same result however the bytes arrive, and
+//! what was read can be written and read again.
+//!
+//! A target is a function that panics when a promise is broken. The same functions are run by
+//! - `cargo test -p shoalway-fuzz`, over `corpus/NAME/`, with any compiler (`tests/replay.rs`);
+//! - `cargo +nightly fuzz run --features libfuzzer --target-dir fuzz/target NAME FOUND fuzz/corpus/NAME`, without end
+//!   (`fuzz_targets/NAME.rs`); what it finds goes to the folder `FOUND`, and what is worth keeping is copied.
+//!
+//! A new target takes a function, a line in [`TARGETS`], one in `tests/replay.rs`, a program, and a few seeds; the
+//! tests name what is missing.
+#![allow(clippy::panic, reason = "a broken promise is told by a panic")]
+
+pub mod cut;
+pub mod first_bytes;
+pub mod socks4;
+pub mod socks5;
+pub mod socks5_udp;
+
+/// A target: its name, also that of its corpus and its program, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("first_bytes", first_bytes::first_bytes),
+    ("socks4", socks4::socks4),
+    ("socks5_server", socks5::socks5_server),
+    ("socks5_client", socks5::socks5_client),
+    ("socks5_udp", socks5_udp::socks5_udp),
+];
+
+/// Runs one target over one input.
+///
+/// # Panics
+/// When a promise is broken, or no target has this name.
+pub fn run(name: &str, data: &[u8]) {
+    match TARGETS.iter().find(|(known, _)| *known == name) {
+        Some((_, target)) => target(data),
+        None => panic!("no target is called {name}"),
+    }
+}
