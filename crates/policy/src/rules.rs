@@ -13,7 +13,7 @@
 //! | match | takes |
 //! |---|---|
 //! | `all` | everything |
-//! | `private` | addresses of LANs, loopback, link-local, unique local, shared (CGNAT) and "this host"; names `localhost`, of one label, and below `.localhost`, `.internal`, `.local`, `.home.arpa` |
+//! | `private` | addresses of LANs, loopback, link-local, unique local, shared (CGNAT), "this host", and NAT64 prefixes that lead to them; names `localhost`, of one label, and below `.localhost`, `.internal`, `.local`, `.home.arpa` |
 //! | `10.0.0.0/8`, `ip:NET,...` | destinations in a network |
 //! | `domain:a.example,*.b.example` | destinations by name, see [`DomainPattern`](crate::DomainPattern) |
 //! | `list:NAME,...` | destinations in a list of names |

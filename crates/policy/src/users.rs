@@ -58,14 +58,15 @@ impl Users {
     /// Whether `user` exists and `password` is theirs. Slow: run it where slow work belongs.
     ///
     /// For an unknown user the hash of some other one is computed, the same at every attempt with that name.
-    /// bcrypt looks at 72 octets only: longer passwords are refused, and so are ones with a NUL, which bcrypt
-    /// takes for the end of the password begun anew.
+    /// Refused whatever the hash says: passwords over 1024 octets, over 72 where the hash is bcrypt (it looks at no
+    /// more), and ones with a NUL (bcrypt repeats the password with a NUL between, so `a` would equal `a\0a`).
     #[must_use]
     pub fn check(&self, user: &str, password: &[u8]) -> bool {
         let known = self.places.get(user).copied();
         let Some(hash) = self.hashes.get(known.unwrap_or_else(|| self.stand_in(user))) else { return false };
-        let equal = hash.check(password);
-        known.is_some() && equal && !password.contains(&0)
+        let (counts, beyond) = password.split_at_checked(MAX_PASSWORD).unwrap_or((password, &[]));
+        let equal = hash.check(counts);
+        known.is_some() && equal && beyond.is_empty() && !password.contains(&0)
     }
 
     /// The place of the hash that is computed for an unknown user. Taken from the file's own hashes, so that costs
@@ -113,6 +114,9 @@ fn parse_line(line: &str) -> Result<(&str, Stored), UsersErrorReason> {
 /// Longest user name, in octets: RFC 1929 section 2 has one octet for the length.
 const MAX_NAME: usize = 255;
 
+/// Longest password, in octets: `$apr1$` reads it a thousand times.
+const MAX_PASSWORD: usize = 1024;
+
 /// A mistake in a file of users.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
@@ -135,7 +139,7 @@ pub enum UsersErrorReason {
     /// The name was there before.
     #[error("the name stands in line {first} already")]
     Twice {
-        /// The line where it stands first, or last before this one.
+        /// The line before this one where it stands.
         first: usize,
     },
     /// The hash is refused.

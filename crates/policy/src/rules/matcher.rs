@@ -4,7 +4,7 @@
 //! local), loopback, and 0.0.0.0/8 and `::`, which systems take for themselves (RFC 1122 section 3.2.1.3). Private
 //! names: RFC 6761 (`localhost`), RFC 6762 (`local`), RFC 8375 (`home.arpa`), ICANN's reserved `internal`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -118,8 +118,24 @@ fn is_private(ip: IpAddr) -> bool {
             a == 0 || shared || ip.is_private() || ip.is_loopback() || ip.is_link_local()
         }
         IpAddr::V6(ip) => {
-            ip.is_unspecified() || ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
+            ip.is_unspecified()
+                || ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || is_translated_private(ip)
         }
+    }
+}
+
+/// A private IPv4 address behind a translator: 64:ff9b::/96 (RFC 6052) with one inside, or the prefix for local use,
+/// 64:ff9b:1::/48 (RFC 8215).
+fn is_translated_private(ip: Ipv6Addr) -> bool {
+    match ip.segments() {
+        [0x64, 0xff9b, 1, ..] => true,
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            is_private(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)).into())
+        }
+        _ => false,
     }
 }
 

@@ -67,6 +67,19 @@ fn what_bcrypt_would_cut_off_is_refused() {
 }
 
 #[test]
+fn overlong_passwords_are_refused_by_every_hash() {
+    // Made with python's `argon2-cffi` of 1024 and of 1025 times `x`.
+    let users = Users::parse(
+        "ann:$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$2FHcBmCz9oI8uyUsHr5VHw\n\
+         bob:$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$/3gugNhBInYHNS06GvWxsA",
+    )
+    .unwrap();
+    assert!(users.check("ann", &[b'x'; 1024]));
+    assert!(!users.check("ann", &[b'x'; 1025]));
+    assert!(!users.check("bob", &[b'x'; 1025]));
+}
+
+#[test]
 fn nobody_gets_into_an_empty_file() {
     for text in ["", "# nobody\n\n"] {
         let users = Users::parse(text).unwrap();
