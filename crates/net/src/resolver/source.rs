@@ -1,0 +1,36 @@
+//! The seam between questions and the network: who answers for one name and one family.
+//!
+//! Tests put a scripted source here; the product has `upstream.rs`.
+
+use super::error::ResolveError;
+use shoalway_types::DomainName;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// Which records are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Family {
+    /// A records.
+    V4,
+    /// AAAA records.
+    V6,
+}
+
+/// What a name server said about one family.
+#[derive(Debug, Clone)]
+pub(super) struct Reply {
+    /// The addresses, at least one, or why there is none.
+    pub(super) addresses: Result<Vec<IpAddr>, ResolveError>,
+    /// How long this holds; `None` when the answer does not say.
+    pub(super) ttl: Option<Duration>,
+}
+
+/// A reply to come.
+pub(super) type Asking<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
+
+/// Somebody who answers. The wait must be bounded by the source.
+pub(super) trait Source: Send + Sync + 'static {
+    /// Asks for the addresses of one family.
+    fn ask<'a>(&'a self, name: &'a DomainName, family: Family) -> Asking<'a>;
+}
