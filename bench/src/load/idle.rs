@@ -1,0 +1,55 @@
+//! Opens many tunnels, uses each once, holds them until told to end.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+
+use super::tunnel::open;
+use super::{FAILURES, Plan};
+use crate::origin;
+use crate::outcome::Outcome;
+use crate::wire::PAYLOAD;
+
+/// Opens `plan.count` tunnels, says `ready`, and keeps them until standard input closes or time is over.
+pub(super) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let mut held = Vec::new();
+    for index in 0..plan.count {
+        if Instant::now() >= plan.until || outcome.failed >= FAILURES {
+            break;
+        }
+        match tunnel(plan, index) {
+            Ok(stream) => {
+                outcome.done += 1;
+                held.push(stream);
+            }
+            Err(error) => outcome.fail(format_args!("tunnel {index}: {error:#}")),
+        }
+    }
+    writeln!(io::stdout(), "ready {}", held.len())?;
+    io::stdout().flush()?;
+    let left = plan.until.saturating_duration_since(Instant::now());
+    let limit = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: 0 };
+    let stdin = io::stdin();
+    poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&limit))?;
+    Ok(outcome)
+}
+
+fn tunnel(plan: &Plan, index: u64) -> anyhow::Result<TcpStream> {
+    // Four sources, so that the proxy's address, port and ours never run out of pairs.
+    let source = Ipv4Addr::new(127, 0, 1, 1 + u8::try_from(index % 4)?);
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddrV4::new(source, 0)).context("bind")?;
+    connect(&socket, &plan.proxy).context("connect")?;
+    let mut stream = TcpStream::from(socket);
+    open(&mut stream, plan.via, SocketAddrV4::new(origin::address(index), plan.port))?;
+    stream.write_all(&PAYLOAD)?;
+    let mut back = [0; PAYLOAD.len()];
+    stream.read_exact(&mut back).context("exchange")?;
+    ensure!(back == PAYLOAD, "other bytes came back");
+    Ok(stream)
+}

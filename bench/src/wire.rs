@@ -1,0 +1,189 @@
+//! The few messages load and origin exchange, and how an answer is checked.
+//!
+//! HTTP as RFC 9112, CONNECT as RFC 9110 section 9.3.6, SOCKS5 as RFC 1928; only what a measurement sends.
+//! Strict on purpose: an answer that is not exactly what was asked for is a failure, never repaired.
+
+use std::net::SocketAddrV4;
+
+use anyhow::{bail, ensure};
+use memchr::memmem;
+
+/// Bytes each way of one small exchange through a tunnel.
+pub const EXCHANGE: usize = 100;
+/// What a client sends into a tunnel and expects back.
+pub const PAYLOAD: [u8; EXCHANGE] = [b'x'; EXCHANGE];
+/// Body of the plain reply.
+pub const BODY: [u8; 100] = [b'b'; 100];
+/// Byte that fills bulk downloads.
+pub const FILL: u8 = b'z';
+
+/// A whole plain reply: five fields and [`BODY`].
+#[must_use]
+pub fn reply() -> Vec<u8> {
+    let mut reply = format!(
+        "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nServer: bench-origin\r\n\
+         Content-Type: text/plain\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\r\n",
+        BODY.len()
+    )
+    .into_bytes();
+    reply.extend_from_slice(&BODY);
+    reply
+}
+
+/// A browser-like GET with ten fields, about 415 bytes; `absolute` as a forward proxy wants it.
+#[must_use]
+pub fn get_request(origin: SocketAddrV4, form: TargetForm) -> Vec<u8> {
+    let target = match form {
+        TargetForm::Absolute => format!("http://{origin}/assets/page?id=1"),
+        TargetForm::Origin => "/assets/page?id=1".to_owned(),
+    };
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: {origin}\r\n\
+         User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
+         Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n\
+         Accept-Encoding: gzip, deflate\r\nReferer: http://{origin}/\r\nCookie: session=0123456789abcdef\r\n\
+         Cache-Control: no-cache\r\nConnection: keep-alive\r\nDNT: 1\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// How the request line names its target (RFC 9112 section 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetForm {
+    /// `http://host/path`, for a forward proxy.
+    Absolute,
+    /// `/path`, for a reverse proxy or the origin itself.
+    Origin,
+}
+
+/// A CONNECT request as curl sends it.
+#[must_use]
+pub fn connect_request(target: SocketAddrV4) -> Vec<u8> {
+    format!(
+        "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: curl/8.9.1\r\nProxy-Connection: Keep-Alive\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// SOCKS5 greeting that offers no authentication.
+pub const SOCKS_GREETING: [u8; 3] = [5, 1, 0];
+
+/// SOCKS5 CONNECT to an IPv4 address.
+#[must_use]
+pub fn socks_request(target: SocketAddrV4) -> Vec<u8> {
+    let mut request = vec![5, 1, 0, 1];
+    request.extend_from_slice(&target.ip().octets());
+    request.extend_from_slice(&target.port().to_be_bytes());
+    request
+}
+
+/// Length of the complete SOCKS5 method choice in `buf`, or nothing yet.
+///
+/// # Errors
+/// When the proxy wants something other than no authentication.
+pub fn socks_method(buf: &[u8]) -> anyhow::Result<Option<usize>> {
+    match buf {
+        [5, 0, ..] => Ok(Some(2)),
+        [] | [5] => Ok(None),
+        _ => bail!("SOCKS5 greeting answered with {:?}", buf.get(..2)),
+    }
+}
+
+/// Length of the complete SOCKS5 reply in `buf`, or nothing yet.
+///
+/// # Errors
+/// When the reply is not a success.
+pub fn socks_reply(buf: &[u8]) -> anyhow::Result<Option<usize>> {
+    let length = match buf {
+        [5, 0, 0, 1, ..] => 10,
+        [5, 0, 0, 4, ..] => 22,
+        [5, 0, 0, 3, name, ..] => 7 + usize::from(*name),
+        [5, code, ..] if *code != 0 => bail!("SOCKS5 reply code {code}"),
+        _ if buf.len() < 5 => return Ok(None),
+        _ => bail!("SOCKS5 reply not understood"),
+    };
+    Ok((buf.len() >= length).then_some(length))
+}
+
+/// Length of the complete CONNECT reply in `buf`, or nothing yet.
+///
+/// # Errors
+/// When its status is not 2xx.
+pub fn connect_reply(buf: &[u8]) -> anyhow::Result<Option<usize>> {
+    let Some(end) = memmem::find(buf, b"\r\n\r\n") else { return Ok(None) };
+    ensure!(buf.starts_with(b"HTTP/1.") && buf.get(9) == Some(&b'2'), "CONNECT answered {}", first_line(buf));
+    Ok(Some(end + 4))
+}
+
+/// Length of the complete plain reply in `buf`, or nothing yet; status, length and body are checked.
+///
+/// # Errors
+/// When the reply is not 200, has no or another Content-Length, or another body.
+pub fn get_reply(buf: &[u8]) -> anyhow::Result<Option<usize>> {
+    let Some(head_end) = memmem::find(buf, b"\r\n\r\n") else { return Ok(None) };
+    let (head, body) = buf.split_at(head_end + 4);
+    ensure!(head.starts_with(b"HTTP/1.1 200"), "GET answered {}", first_line(head));
+    ensure!(content_length(head) == Some(BODY.len()), "reply without its Content-Length of {}", BODY.len());
+    let Some(body) = body.get(..BODY.len()) else { return Ok(None) };
+    ensure!(body == BODY, "reply with another body");
+    Ok(Some(head_end + 4 + BODY.len()))
+}
+
+fn content_length(head: &[u8]) -> Option<usize> {
+    let line = head
+        .split(|byte| *byte == b'\n')
+        .find(|line| line.get(..15).is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:")))?;
+    std::str::from_utf8(line.get(15..)?).ok()?.trim().parse().ok()
+}
+
+fn first_line(buf: &[u8]) -> String {
+    let line = buf.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    String::from_utf8_lossy(line).chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(127, 0, 0, 11), 21000);
+
+    #[test]
+    fn the_request_is_as_long_as_a_browsers() {
+        let request = get_request(ORIGIN, TargetForm::Absolute);
+        assert!((400..=480).contains(&request.len()), "{} bytes", request.len());
+        assert_eq!(memmem::find_iter(&request, b"\r\n").count(), 12, "request line, ten fields, empty line");
+    }
+
+    #[test]
+    fn our_own_reply_is_right_and_every_cut_of_it_waits() {
+        let reply = reply();
+        for cut in 0..reply.len() {
+            assert_eq!(get_reply(&reply[..cut]).expect("a part is no error"), None, "cut at {cut}");
+        }
+        assert_eq!(get_reply(&reply).expect("right"), Some(reply.len()));
+    }
+
+    #[test]
+    fn wrong_replies_are_failures() {
+        let text = String::from_utf8(reply()).expect("ascii");
+        for wrong in [
+            text.replace("200 OK", "502 Bad"),
+            text.replace("Length: 100", "Length: 99"),
+            text.replace("bbb", "bbx"),
+        ] {
+            assert!(get_reply(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tunnel_replies_are_read_to_their_end() {
+        assert_eq!(connect_reply(b"HTTP/1.1 200 OK\r\n\r\n").expect("2xx"), Some(19));
+        assert_eq!(connect_reply(b"HTTP/1.1 200 OK\r\n").expect("part"), None);
+        assert!(connect_reply(b"HTTP/1.1 403 No\r\n\r\n").is_err());
+        assert_eq!(socks_method(&[5, 0]).expect("none"), Some(2));
+        assert!(socks_method(&[5, 255]).is_err());
+        assert_eq!(socks_reply(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).expect("v4"), Some(10));
+        assert_eq!(socks_reply(&[5, 0, 0, 1, 0]).expect("part"), None);
+        assert!(socks_reply(&[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]).is_err());
+    }
+}
