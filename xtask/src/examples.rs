@@ -3,7 +3,7 @@
 //! Every TOML block that begins with `version = 1` passes `config check`; every `shoalway COMMAND` in a shell block
 //! is a command. Not here: what the commands do, which is for whole-program tests.
 
-use crate::steps::{output, program, root};
+use crate::steps::{files, output, program, root};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub(crate) fn check() -> Result<()> {
     }
     let mut commands = BTreeSet::new();
     let mut configurations = 0;
-    for document in documents()? {
+    for document in files(DOCUMENTS)? {
         let text = std::fs::read_to_string(root()?.join(&document))?;
         for block in blocks(&text) {
             match block.language {
@@ -40,7 +40,7 @@ pub(crate) fn check() -> Result<()> {
                     let file = folder.join("example.toml");
                     std::fs::write(&file, &block.text)?;
                     shoalway(&["config", "check", "-c", &file.to_string_lossy()])
-                        .with_context(|| format!("{document}:{}", block.line))?;
+                        .with_context(|| format!("{}:{}", document.display(), block.line))?;
                     configurations += 1;
                 }
                 _ => {}
@@ -64,12 +64,6 @@ fn shoalway(args: &[&str]) -> Result<()> {
 fn write_private(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text)?;
     program("chmod", &["600", &path.to_string_lossy()], &[])
-}
-
-fn documents() -> Result<Vec<String>> {
-    let mut args = vec!["ls-files", "--cached", "--others", "--exclude-standard", "--"];
-    args.extend(DOCUMENTS);
-    Ok(output("git", &args)?.lines().filter(|path| path.ends_with(".md")).map(str::to_owned).collect())
 }
 
 fn blocks(text: &str) -> Vec<Block<'_>> {

@@ -3,7 +3,7 @@
 //! Fuzzing needs a nightly compiler. What it has found and kept in `fuzz/corpus` is replayed by the ordinary tests of
 //! the package `shoalway-fuzz`.
 
-use crate::steps::{cargo, root, works};
+use crate::steps::{program, root, works};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(crate) fn list() -> Result<()> {
     Ok(())
 }
 
-/// Fuzzes one target for so many seconds, on top of its corpus.
+/// Fuzzes one target for so many seconds, on top of its corpus; new inputs go to `target/fuzz`.
 ///
 /// # Errors
 /// When the target or a tool is missing (the text says what to install), and when an input breaks it.
@@ -31,8 +31,25 @@ pub(crate) fn run(target: &str, seconds: &str) -> Result<()> {
     if !works("cargo", &["+nightly", "fuzz", "--version"]) {
         bail!("fuzzing needs cargo-fuzz: cargo install cargo-fuzz --locked");
     }
+    // What is found is kept apart from what is replayed: a person decides what goes into fuzz/corpus.
+    let (found, kept) = (format!("target/fuzz/{target}"), format!("fuzz/corpus/{target}"));
+    std::fs::create_dir_all(root()?.join(&found))?;
     let limit = format!("-max_total_time={seconds}");
-    cargo(&["+nightly", "fuzz", "run", "--features", "libfuzzer", target, "--", &limit])
+    let args = [
+        "+nightly",
+        "fuzz",
+        "run",
+        "--features",
+        "libfuzzer",
+        target,
+        &found,
+        &kept,
+        "--",
+        &limit,
+        "-verbosity=0",
+    ];
+    // Link-time optimisation takes the symbols away that coverage needs.
+    program("cargo", &args, &[("CARGO_PROFILE_RELEASE_LTO", "off")])
 }
 
 /// Names of the files in `fuzz/fuzz_targets`, sorted; none when there is no such folder.

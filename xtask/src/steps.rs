@@ -59,6 +59,22 @@ pub(crate) fn output(name: &str, args: &[&str]) -> Result<String> {
     String::from_utf8(out.stdout).with_context(|| format!("{name} printed no UTF-8"))
 }
 
+/// Files below `places` (all when empty) that git tracks, or would if they were added, sorted; without those deleted.
+pub(crate) fn files(places: &[&str]) -> Result<Vec<PathBuf>> {
+    // A checkout may belong to another user than the one who tests it.
+    let mut args =
+        vec!["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"];
+    args.extend(places);
+    let root = root()?;
+    let text = output("git", &args)?;
+    let mut files: Vec<PathBuf> =
+        text.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
+    files.retain(|path| root.join(path).is_file());
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
 /// A program that starts in the root, without the variables that `cargo run` sets for `xtask` itself: some build
 /// scripts watch them, and would build again each time the same thing is asked of cargo directly.
 fn command(name: &str) -> Result<Command> {

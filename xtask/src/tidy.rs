@@ -6,7 +6,7 @@ mod repository;
 mod rules;
 mod source;
 
-use crate::steps::{output, root};
+use crate::steps::{files, root};
 use anyhow::{Context, Result, bail};
 use source::Source;
 use std::fmt;
@@ -54,7 +54,7 @@ impl fmt::Display for Finding {
 /// Reads every file git knows or would add, and prints what is wrong with it.
 pub(crate) fn run() -> Result<()> {
     let root = root()?;
-    let files = files()?;
+    let files = files(&[])?;
     let mut findings = Vec::new();
     let mut sources = Vec::new();
     for path in files.iter().filter(|path| path.extension().is_some_and(|end| end == "rs")) {
@@ -77,16 +77,4 @@ fn report(findings: &[Finding], sources: usize) -> Result<()> {
         bail!("{wrong} findings");
     }
     Ok(())
-}
-
-/// Tracked files and new ones that are not ignored, without those deleted in the work tree.
-fn files() -> Result<Vec<PathBuf>> {
-    let root = root()?;
-    let text = output("git", &["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
-    let mut files: Vec<PathBuf> =
-        text.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
-    files.retain(|path| root.join(path).is_file());
-    files.sort();
-    files.dedup();
-    Ok(files)
 }
