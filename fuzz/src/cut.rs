@@ -36,7 +36,8 @@ fn run<M: FnMut(&mut BytesMut) -> Said>(pieces: &[&[u8]], mut machine: M) -> (Ve
     let mut buf = BytesMut::new();
     let mut steps = Vec::new();
     let mut over = false;
-    for piece in pieces {
+    // Asked before anything has arrived, too: a client speaks first, also to a peer that never says a word.
+    for piece in std::iter::once(&&[][..]).chain(pieces) {
         buf.extend_from_slice(piece);
         while !over {
             assert!(steps.len() < 10, "a handshake has fewer steps: {steps:?}");

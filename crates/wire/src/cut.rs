@@ -27,7 +27,8 @@ where
 {
     let mut buf = BytesMut::new();
     let mut steps = Vec::new();
-    for piece in pieces {
+    // Asked before anything has arrived, too: a client speaks first, also to a peer that never says a word.
+    for piece in std::iter::once(&&[][..]).chain(pieces) {
         buf.extend_from_slice(piece);
         while let Some(step) = machine(&mut buf) {
             steps.push(step);

@@ -7,10 +7,10 @@
 //! Request --whole request--> Over (Done)        Request --bad bytes--> Over (Error, with its farewell)
 //! ```
 
-use super::{Command, MAX_TEXT, Reply, VERSION, encode_reply};
+use super::{Command, MAX_TEXT, VERSION};
 use bytes::{Buf, BytesMut};
 use shoalway_types::{Failure, Host, HostError, Retry, Sensitive, Side, Target};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
 /// What a client asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,11 +166,11 @@ pub enum ServerError {
 impl ServerError {
     /// What to send before closing; empty when the client would not understand it.
     #[must_use]
-    pub fn farewell(&self) -> Vec<u8> {
+    pub const fn farewell(&self) -> &'static [u8] {
         match self {
-            Self::Version | Self::OutOfTurn => Vec::new(),
+            Self::Version | Self::OutOfTurn => &[],
             Self::UserTooLong | Self::Name(_) | Self::Command { .. } | Self::Port => {
-                encode_reply(Reply::Rejected, SocketAddr::from(([0, 0, 0, 0], 0))).to_vec()
+                &[0, 91, 0, 0, 0, 0, 0, 0]
             }
         }
     }
@@ -206,6 +206,7 @@ impl Failure for ServerError {
 mod tests {
     use super::*;
     use crate::cut::same_at_every_cut;
+    use crate::socks4::{Reply, encode_reply};
 
     /// One line that says how the request ended, and what was left in the buffer.
     fn outcome(input: &[u8]) -> (String, Vec<u8>) {
@@ -283,8 +284,9 @@ mod tests {
 
     #[test]
     fn a_refusal_is_answered_where_the_client_can_read_it() {
-        assert_eq!(ServerError::Command { code: 9 }.farewell(), [0, 91, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(ServerError::Name(HostError::Empty).farewell(), [0, 91, 0, 0, 0, 0, 0, 0]);
+        let rejected = encode_reply(Reply::Rejected, ([0, 0, 0, 0], 0).into());
+        assert_eq!(ServerError::Command { code: 9 }.farewell(), rejected);
+        assert_eq!(ServerError::Name(HostError::Empty).farewell(), rejected);
         assert!(ServerError::Version.farewell().is_empty());
     }
 
