@@ -10,7 +10,7 @@ use crate::steps::{files, root};
 use anyhow::{Context, Result, bail};
 use source::Source;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Something that has to change, or only to be known.
 #[derive(Debug, PartialEq, Eq)]
