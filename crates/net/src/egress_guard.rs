@@ -45,7 +45,7 @@ impl EgressGuard {
     #[must_use]
     pub fn new(reach: Reach, own: Vec<SocketAddr>, own_local: Vec<IpAddr>) -> Self {
         let own = own.into_iter().map(|at| SocketAddr::new(at.ip().to_canonical(), at.port())).collect();
-        let own_local = own_local.iter().map(IpAddr::to_canonical).collect();
+        let own_local = own_local.into_iter().map(|ip| ip.to_canonical()).collect();
         Self { reach, own, own_local }
     }
 

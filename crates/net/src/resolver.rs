@@ -43,7 +43,7 @@ pub struct ResolverConfig {
     pub timeout: Duration,
     /// Attempts for one question, 1 and more. Default 2.
     pub attempts: usize,
-    /// Names remembered. 0 turns the cache off; default 10,000, about 3 MiB when full.
+    /// Names remembered. 0 turns the cache off; default 10,000, about 4 MiB when full.
     pub cache_entries: usize,
     /// Shortest time an answer is fresh, whatever its TTL says. Default 1 s.
     pub min_ttl: Duration,
@@ -87,11 +87,11 @@ impl Resolver {
     pub fn new(config: ResolverConfig, control: tokio::runtime::Handle) -> Result<Self, TlsConfigError> {
         let hosts = if config.upstreams.is_system() { Hosts::system() } else { Hosts::default() };
         let source = upstream::Dns::new(&config, &control)?;
-        Ok(Self::with_source(&config, hosts, Arc::new(source), control))
+        Ok(Self::with_source(config, hosts, Arc::new(source), control))
     }
 
     fn with_source(
-        config: &ResolverConfig,
+        config: ResolverConfig,
         hosts: Hosts,
         source: Arc<dyn Source>,
         control: tokio::runtime::Handle,

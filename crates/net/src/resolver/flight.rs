@@ -41,7 +41,7 @@ struct Shared {
     under_way: AtomicUsize,
     source: Arc<dyn Source>,
     control: tokio::runtime::Handle,
-    limits: Ttls,
+    config: ResolverConfig,
 }
 
 struct Stripe {
@@ -49,28 +49,16 @@ struct Stripe {
     asked: HashMap<DomainName, Waiting>,
 }
 
-#[derive(Clone, Copy)]
-struct Ttls {
-    min: Duration,
-    max: Duration,
-    negative: Duration,
-}
-
 impl Flight {
     /// No question, an empty cache.
     pub(super) fn new(
-        config: &ResolverConfig,
+        config: ResolverConfig,
         source: Arc<dyn Source>,
         control: tokio::runtime::Handle,
     ) -> Self {
         let count = config.cache_entries.clamp(1, STRIPES);
         let room = config.cache_entries / count;
         let stripe = || Stripe { cache: Cache::new(room, config.stale_for), asked: HashMap::new() };
-        let limits = Ttls {
-            min: config.min_ttl,
-            max: config.max_ttl.max(config.min_ttl),
-            negative: config.negative_ttl.max(config.min_ttl),
-        };
         Self {
             shared: Arc::new(Shared {
                 stripes: (0..count).map(|_| Mutex::new(stripe())).collect(),
@@ -78,7 +66,7 @@ impl Flight {
                 under_way: AtomicUsize::new(0),
                 source,
                 control,
-                limits,
+                config,
             }),
         }
     }
@@ -167,7 +155,7 @@ impl Question {
     }
 
     fn publish(&self, first: &Reply, second: Option<&Reply>) {
-        let (outcome, ttl) = merge(first, second, self.shared.limits);
+        let (outcome, ttl) = merge(first, second, &self.shared.config);
         self.shared.stripe(&self.name).cache.put(&self.name, outcome.clone(), ttl, Instant::now());
         self.outcome.send_replace(Some(outcome));
     }
@@ -182,7 +170,7 @@ impl Drop for Question {
 
 /// One outcome of both families. A failure of one never hides the addresses of the other, but then the outcome
 /// is asked for again soon.
-fn merge(first: &Reply, second: Option<&Reply>, limits: Ttls) -> (Outcome, Duration) {
+fn merge(first: &Reply, second: Option<&Reply>, config: &ResolverConfig) -> (Outcome, Duration) {
     let replies = || std::iter::once(first).chain(second);
     let ttl = replies().filter_map(|reply| reply.ttl).min();
     let found: Vec<_> =
@@ -193,23 +181,23 @@ fn merge(first: &Reply, second: Option<&Reply>, limits: Ttls) -> (Outcome, Durat
 
     if !found.is_empty() {
         let positive = replies().filter(|reply| reply.addresses.is_ok()).filter_map(|reply| reply.ttl).min();
-        let ttl = positive.unwrap_or_default().clamp(limits.min, limits.max);
+        let ttl = positive.unwrap_or_default().max(config.min_ttl).min(config.max_ttl);
         let whole = second.is_some() && failed.is_none();
         let ttl = if whole { ttl } else { ttl.min(HALF_TTL) };
         return (Ok(Answer::of(&found)), ttl);
     }
     match failed {
         // There is nothing below a name that does not exist (RFC 8020), whatever the other question met.
-        _ if not_found => (Err(ResolveError::NotFound), negative(ttl, limits)),
+        _ if not_found => (Err(ResolveError::NotFound), negative(ttl, config)),
         Some(error) => (Err(error.clone()), FAILURE_TTL),
-        None => (Err(ResolveError::NoAddress), negative(ttl, limits)),
+        None => (Err(ResolveError::NoAddress), negative(ttl, config)),
     }
 }
 
 /// RFC 2308 section 5: without an SOA a negative answer is not kept; the shortest time takes its place, so that
 /// a client in a loop does not become a loop of questions.
-fn negative(ttl: Option<Duration>, limits: Ttls) -> Duration {
-    ttl.unwrap_or_default().clamp(limits.min, limits.negative)
+fn negative(ttl: Option<Duration>, config: &ResolverConfig) -> Duration {
+    ttl.unwrap_or_default().max(config.min_ttl).min(config.negative_ttl)
 }
 
 /// Most names being asked for at once. A name server that answers in 20 ms serves 50,000 new names a second.

@@ -1,7 +1,8 @@
-//! A name server of a few lines on loopback: UDP, TCP and TLS, with answers made by hand (RFC 1035 section 4).
+//! A name server of a few lines on loopback: UDP, TCP, TLS and HTTPS, with answers made by hand (RFC 1035 section 4).
 //!
 //! It runs on threads of its own and with blocking sockets, so that no test's clock touches it.
 
+use super::https;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -14,6 +15,7 @@ pub(crate) enum Way {
     Udp,
     Tcp,
     Tls,
+    Https,
 }
 
 /// What was asked: the name in lower case without its final dot, the record type (1 is A, 28 is AAAA).
@@ -60,12 +62,12 @@ impl DnsServer {
         let udp_desk = desk.clone();
         thread::spawn(move || serve_udp(&udp, &udp_desk));
         thread::spawn(move || {
-            serve_streams(&tcp, &desk, Way::Tcp, |stream| Some(stream));
+            serve_streams(&tcp, &desk, Way::Tcp, Some);
         });
         Self { addr, asked }
     }
 
-    /// DNS over TLS.
+    /// DNS over TLS, or over HTTPS where that is the protocol the configuration agrees to.
     pub(crate) fn start_tls(
         config: ServerConfig,
         answers: impl Fn(&Question) -> Say + Send + Sync + 'static,
@@ -74,9 +76,10 @@ impl DnsServer {
         let addr = tcp.local_addr().unwrap();
         let asked = Arc::default();
         let desk = Desk { asked: Arc::clone(&asked), answers: Arc::new(answers) };
+        let way = if config.alpn_protocols == [b"h2"] { Way::Https } else { Way::Tls };
         let config = Arc::new(config);
         thread::spawn(move || {
-            serve_streams(&tcp, &desk, Way::Tls, move |stream| {
+            serve_streams(&tcp, &desk, way, move |stream| {
                 Some(StreamOwned::new(ServerConnection::new(Arc::clone(&config)).ok()?, stream))
             });
         });
@@ -122,7 +125,10 @@ fn serve_streams<S: Read + Write + Send + 'static>(
 ) {
     for stream in listener.incoming().map_while(Result::ok) {
         let (Some(mut stream), desk) = (wrap(stream), desk.clone()) else { continue };
-        thread::spawn(move || while serve_one(&mut stream, &desk, way).is_ok() {});
+        thread::spawn(move || match way {
+            Way::Https => drop(https::serve(&mut stream, &desk)),
+            Way::Udp | Way::Tcp | Way::Tls => while serve_one(&mut stream, &desk, way).is_ok() {},
+        });
     }
 }
 

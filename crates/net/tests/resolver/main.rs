@@ -1,8 +1,10 @@
-//! The resolver against a name server on loopback: UDP, TCP, TLS. Time is moved, never waited for.
+//! The resolver against a name server on loopback: UDP, TCP, TLS, HTTPS. Time is moved, never waited for.
 
 #![allow(clippy::disallowed_methods, reason = "the name server of these tests binds and spawns by itself")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test every failure is a panic")]
 
 mod dns_server;
+mod https;
 
 use dns_server::{DnsServer, Question, Say, Way};
 use shoalway_net::resolver::{ResolveError, Resolver, ResolverConfig, Upstream, Upstreams};
@@ -138,7 +140,7 @@ async fn no_such_name_is_remembered_as_its_soa_says() {
 async fn an_answer_that_was_cut_short_is_asked_for_over_tcp() {
     let server = DnsServer::start(|question| match question.way {
         Way::Udp => Say::Truncated,
-        Way::Tcp | Way::Tls => both(question),
+        Way::Tcp | Way::Tls | Way::Https => both(question),
     });
     assert_eq!(look_up(&resolver(&server), "a.example").await, "2001:db8::1 192.0.2.1 192.0.2.2");
     assert!(server.asked().iter().any(|question| question.way == Way::Tcp));
@@ -160,20 +162,20 @@ async fn silence_ends_in_a_timeout_and_an_answer_comes_when_the_server_is_back()
             if now.load(Ordering::SeqCst) { Say::Silence } else { both(question) }
         },
     );
-    let config = ResolverConfig {
-        timeout: Duration::from_millis(300),
-        attempts: 1,
-        ..asking(Upstream::Udp(server.addr))
-    };
-    let resolver = Resolver::new(config, Handle::current()).unwrap();
+    let resolver = resolver(&server);
+    pause(); // nothing comes, so the clock runs by itself
     let error = resolver.look_up(&name("a.example")).await.unwrap_err();
-    assert!(
-        matches!(error, ResolveError::Timeout { after } if after == Duration::from_millis(300)),
-        "{error:?}"
-    );
+    resume();
+    assert!(matches!(error, ResolveError::Timeout { after } if after == Duration::from_secs(4)), "{error:?}");
     silent.store(false, Ordering::SeqCst);
     later(Duration::from_secs(2)).await;
     assert_eq!(look_up(&resolver, "a.example").await, "2001:db8::1 192.0.2.1 192.0.2.2");
+}
+
+#[tokio::test]
+async fn the_systems_own_configuration_is_the_default() {
+    let resolver = Resolver::new(ResolverConfig::default(), Handle::current()).unwrap();
+    assert_eq!(look_up(&resolver, "localhost").await, "::1 127.0.0.1");
 }
 
 #[tokio::test]
@@ -239,4 +241,26 @@ async fn dns_over_tls_asks_a_server_it_has_checked() {
         server.asked().iter().all(|question| question.name == "a.example"),
         "nothing was told to a stranger"
     );
+}
+
+#[tokio::test]
+async fn dns_over_https_asks_a_server_it_has_checked() {
+    let (roots, tls) = certificate("dns.example", b"h2");
+    let server = DnsServer::start_tls(tls, both);
+    let upstream = |certified: &str| Upstream::Https {
+        addr: server.addr,
+        name: name(certified),
+        path: "/dns-query".to_owned(),
+    };
+    let config = ResolverConfig { roots: roots.clone(), ..asking(upstream("dns.example")) };
+    let resolver = Resolver::new(config, Handle::current()).unwrap();
+    assert_eq!(look_up(&resolver, "a.example").await, "2001:db8::1 192.0.2.1 192.0.2.2");
+    assert_eq!(look_up(&resolver, "nowhere.example").await, "dns_not_found");
+    assert!(server.asked().iter().all(|question| question.way == Way::Https));
+
+    let asked = server.asked().len();
+    let config = ResolverConfig { roots, ..asking(upstream("other.example")) };
+    let resolver = Resolver::new(config, Handle::current()).unwrap();
+    assert_eq!(look_up(&resolver, "four.example").await, "dns_unreachable");
+    assert_eq!(server.asked().len(), asked, "nothing was told to a stranger");
 }
