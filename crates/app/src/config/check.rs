@@ -1,0 +1,150 @@
+//! From what was written to what holds: checks every section and notes all mistakes at once.
+//!
+//! Each part checks everything it has before it gives up, and what could not be read earlier (`lost`) is never
+//! called missing. It opens the files that are named, and nothing else. Not here: how a problem is shown.
+
+mod access;
+mod admin;
+mod dns;
+mod exits;
+mod limits;
+mod listeners;
+mod named_files;
+mod rules;
+mod units;
+
+use super::at::{At, Place};
+use super::catalogue::{Code, Severity};
+use super::file::File;
+use super::literal;
+use super::report::Problem;
+use super::settings::{AccessLog, Fingerprints, LogSettings, Settings};
+use super::source::Sources;
+use super::substitute::Origins;
+use super::surroundings::Surroundings;
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// What a check may look at, and where it notes what it finds.
+pub struct Check<'a> {
+    /// The texts.
+    pub sources: &'a Sources,
+    /// Where substituted parts came from.
+    pub origins: &'a Origins,
+    /// Variables and files.
+    pub surroundings: &'a Surroundings,
+    /// Keys that somebody wrote, but that could not be read.
+    pub lost: &'a BTreeSet<String>,
+    /// What was found.
+    pub problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn add(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    fn is_lost(&self, key: &str) -> bool {
+        self.lost.contains(key)
+    }
+
+    /// The file a value names, relative to the file the value stands in.
+    fn path(&self, at: &At<String>) -> PathBuf {
+        let dir = self.sources.of(&at.place()).map(|source| source.dir().to_owned()).unwrap_or_default();
+        dir.join(at.get())
+    }
+
+    /// The place of a part of a string's value.
+    fn inside(&self, at: &At<String>, part: Range<usize>) -> Place {
+        if !at.is_written() {
+            return at.place();
+        }
+        let place = at.place();
+        let start = self.origins.before(&place, part.start);
+        let end = self.origins.before(&place, part.end).max(start);
+        literal::inside(self.sources, &place, start..end)
+    }
+
+    fn has_errors(&self) -> bool {
+        self.problems.iter().any(|problem| problem.code.severity() == Severity::Error)
+    }
+}
+
+/// The settings, or nothing when there is an error among the problems noted in `check`.
+pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
+    let tls = listeners::tls(file.proxy.tls.as_ref(), check);
+    let access = access::access(&file.proxy, check);
+    let listeners = listeners::listeners(&file.proxy, tls.settings, &access, check);
+    let admin = admin::admin(&file.admin, &listeners, check);
+    let exits = exits::exits(&file.exits, &listeners, check);
+    let rules = rules::rules(file, check);
+    let dns = dns::servers(&file.dns, check);
+    let limits = limits::limits(&file.limits, check);
+    let log = log(file, check);
+    let fingerprints = Fingerprints {
+        listeners: fingerprint(&(json(&file.proxy.listen), json(&file.proxy.tls), access.required, tls.content)),
+        access: fingerprint(&(json(&file.proxy), &access.users_text)),
+        rules: fingerprint(&(json(&file.rules), &rules.content, file.exits.keys().collect::<Vec<_>>())),
+        exits: fingerprint(&json(&file.exits)),
+        dns: fingerprint(&json(&file.dns)),
+        limits: fingerprint(&json(&file.limits)),
+        log: fingerprint(&json(&file.log)),
+        admin: fingerprint(&json(&file.admin)),
+    };
+    if check.has_errors() {
+        return None;
+    }
+    Some(Settings {
+        shards: file.runtime.shards.as_ref().and_then(|at| usize::try_from(*at.get()).ok()),
+        listeners: listeners.into_iter().map(|listener| listener.settings).collect(),
+        clients: access.clients,
+        users: access.users,
+        realm: file.proxy.realm.get().clone(),
+        level: *file.proxy.level.get(),
+        reach: access.reach,
+        rules: rules.rules?,
+        exits,
+        dns,
+        limits,
+        log,
+        admin,
+        fingerprints,
+    })
+}
+
+fn log(file: &File, check: &Check<'_>) -> LogSettings {
+    let log = &file.log;
+    let access = match log.access.get().as_str() {
+        "off" => AccessLog::Off,
+        "stdout" => AccessLog::Stdout,
+        _ => AccessLog::File(check.path(&log.access)),
+    };
+    LogSettings { access, format: *log.format.get(), privacy: *log.privacy.get(), level: *log.level.get() }
+}
+
+fn json(section: &impl serde::Serialize) -> String {
+    // These structs hold strings, numbers and tables only, which always have a JSON form.
+    serde_json::to_string(section).unwrap_or_default()
+}
+
+fn fingerprint(content: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Notes a value that is none of the known words, or belongs to a later version.
+fn unknown_word(key: &str, at: &At<String>, known: &[&str], later: &[&str]) -> Problem {
+    let word = at.get();
+    if later.contains(&word.as_str()) {
+        let problem = Problem::new(Code::Later, at.place(), format!("`{word}` in `{key}` is not in this version"));
+        return problem.label(format!("known: {}", known.join(", ")));
+    }
+    let label = match super::report::nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known: {}", known.join(", ")),
+    };
+    Problem::new(Code::UnknownWord, at.place(), format!("`{word}` is no `{key}`")).label(label)
+}

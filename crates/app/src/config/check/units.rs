@@ -1,0 +1,149 @@
+//! Times, sizes, rates and shares as people write them.
+//!
+//! A time is one or more numbers with units, largest first: `90s`, `1m 30s`, `250ms`.
+
+use super::Check;
+use crate::config::at::At;
+use crate::config::catalogue::Code;
+use crate::config::report::Problem;
+use crate::config::settings::Memory;
+use shoalway_types::ByteCount;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+const UNITS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// Reads a time.
+pub(super) fn parse_time(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    let mut total: u64 = 0;
+    let mut last = u64::MAX;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at_checked(digits)?;
+        let letters = after.trim_start();
+        let length = letters.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, after) = letters.split_at_checked(length)?;
+        let factor = UNITS.iter().find(|(name, _)| *name == unit)?.1;
+        if factor >= last {
+            return None;
+        }
+        last = factor;
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
+        rest = after.trim_start();
+    }
+    (last != u64::MAX).then(|| Duration::from_millis(total))
+}
+
+/// A time as people write it.
+pub(super) fn show_time(time: Duration) -> String {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let unit = UNITS.iter().rev().find(|(_, factor)| millis >= *factor && millis.is_multiple_of(*factor));
+    unit.map_or_else(|| format!("{millis} ms"), |(name, factor)| format!("{} {name}", millis / factor))
+}
+
+impl Check<'_> {
+    /// A time within bounds; a mistake is noted, and the lower bound returned to go on with.
+    pub(super) fn time(&mut self, key: &str, at: &At<String>, bounds: RangeInclusive<Duration>) -> Duration {
+        match parse_time(at.get()) {
+            Some(time) if bounds.contains(&time) => return time,
+            Some(_) => {
+                let (from, to) = (show_time(*bounds.start()), show_time(*bounds.end()));
+                self.out_of_range(key, at, &format!("from {from} to {to}"));
+            }
+            None => self.no_quantity(key, at, "a time", "s", "10s"),
+        }
+        *bounds.start()
+    }
+
+    /// A size within bounds.
+    pub(super) fn size(&mut self, key: &str, at: &At<String>, bounds: RangeInclusive<ByteCount>) -> ByteCount {
+        match with_unit(at.get()).and_then(|text| text.parse::<ByteCount>().ok()) {
+            Some(size) if bounds.contains(&size) => return size,
+            Some(_) => {
+                let range = format!("from {} to {}", bounds.start(), bounds.end());
+                self.out_of_range(key, at, &range);
+            }
+            None => self.no_quantity(key, at, "a size", " KiB", "64 KiB"),
+        }
+        *bounds.start()
+    }
+
+    /// Bytes a second, at most 1 GB/s.
+    pub(super) fn rate(&mut self, key: &str, at: &At<String>) -> ByteCount {
+        let size = at.get().trim().strip_suffix("/s").and_then(|size| with_unit(size)?.parse::<ByteCount>().ok());
+        match size {
+            Some(rate) if rate <= ByteCount(1_000_000_000) => return rate,
+            Some(_) => self.out_of_range(key, at, "from 0 B/s to 1 GB/s"),
+            None => self.no_quantity(key, at, "a rate", " B/s", "64 B/s"),
+        }
+        ByteCount(0)
+    }
+
+    /// A share of the machine's memory, or a size.
+    pub(super) fn memory(&mut self, key: &str, at: &At<String>) -> Memory {
+        let least = ByteCount(16 << 20);
+        if let Some(share) = at.get().trim().strip_suffix('%') {
+            match share.trim().parse::<u8>() {
+                Ok(share @ 1..=90) => return Memory::Share(share),
+                Ok(_) => self.out_of_range(key, at, "from 1% to 90%"),
+                Err(_) => self.no_quantity(key, at, "a share", "%", "50%"),
+            }
+            return Memory::Share(50);
+        }
+        match with_unit(at.get()).and_then(|text| text.parse::<ByteCount>().ok()) {
+            Some(size) if size >= least => return Memory::Size(size),
+            Some(_) => self.out_of_range(key, at, "at least 16 MiB"),
+            None => self.no_quantity(key, at, "a share or size", "%", "50%"),
+        }
+        Memory::Share(50)
+    }
+
+    fn out_of_range(&mut self, key: &str, at: &At<String>, range: &str) {
+        let problem = Problem::new(Code::Range, at.place(), format!("`{key}` is out of range"));
+        self.add(problem.label(range));
+    }
+
+    fn no_quantity(&mut self, key: &str, at: &At<String>, what: &str, unit: &str, example: &str) {
+        let text = at.get().trim();
+        let bare = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let problem = if bare {
+            let problem = Problem::new(Code::NoUnit, at.place(), format!("`{key}` needs a unit"));
+            problem.label(format!("did you mean \"{text}{unit}\"?"))
+        } else {
+            let problem = Problem::new(Code::Quantity, at.place(), format!("`{key}` is not {what}"));
+            problem.label(format!("such as \"{example}\""))
+        };
+        self.add(problem);
+    }
+}
+
+/// The text, when it has a unit.
+fn with_unit(text: &str) -> Option<&str> {
+    text.trim().ends_with(|c: char| c.is_ascii_alphabetic()).then_some(text.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_shown() {
+        for (text, millis, shown) in [
+            ("10s", 10_000, "10 s"),
+            ("250ms", 250, "250 ms"),
+            ("250 ms", 250, "250 ms"),
+            ("1m 30s", 90_000, "90 s"),
+            ("1h30m", 5_400_000, "90 m"),
+            ("0s", 0, "0 ms"),
+            ("2d", 172_800_000, "2 d"),
+        ] {
+            let time = parse_time(text).unwrap();
+            assert_eq!((time.as_millis(), show_time(time).as_str()), (millis, shown), "{text}");
+        }
+        for text in ["", "10", "s", "10 x", "-1s", "1.5s", "1s 1m", "1s1s", "99999999999999999999d"] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What a configuration without mistakes comes to.
+
+use super::super::settings::{AccessLog, DnsServer, ExitScheme, Memory, Reach};
+use super::super::show::{Origin, Which};
+use super::super::{Request, load};
+use super::{Loaded, load_text, load_with, surroundings};
+use proptest::prelude::*;
+use shoalway_types::ByteCount;
+use std::time::Duration;
+
+fn loaded(text: &str) -> Loaded {
+    load_text(text).unwrap_or_else(|report| panic!("{}", report.to_text(super::super::Ending::Check)))
+}
+
+#[test]
+fn without_a_file_the_documented_defaults_hold() {
+    let settings = load(&Request::default()).unwrap_or_else(|report| panic!("{report:?}")).settings;
+    assert_eq!(settings.listeners.len(), 1);
+    assert_eq!(settings.listeners[0].addr, "127.0.0.1:3128".parse().unwrap());
+    assert!(!settings.listeners[0].auth && settings.listeners[0].tls.is_none());
+    assert!(settings.clients.is_empty() && settings.users.is_none() && settings.exits.is_empty());
+    assert_eq!(settings.reach, Reach::Default);
+    assert_eq!(settings.dns, [DnsServer::System]);
+    assert_eq!(settings.limits.tunnel_idle, Some(Duration::from_secs(600)));
+    assert_eq!(settings.limits.memory, Memory::Share(50));
+    assert_eq!(settings.limits.head_size, ByteCount(65_536));
+    assert_eq!(settings.log.access, AccessLog::Off);
+    assert_eq!(settings.admin.listen, Some("127.0.0.1:3131".parse().unwrap()));
+    assert!(!settings.admin.explicit && settings.admin.make_socket_dir);
+}
+
+#[test]
+fn an_exit_password_from_a_file_is_taken_as_it_is_and_one_in_the_url_is_decoded() {
+    for (url, user, password) in [
+        ("socks5h://me:${file:vps.pass}@vps.example.net", "me", "p%4:@ss"),
+        ("socks5://a%40b:c%3Ad@vps.example.net:1080", "a@b", "c:d"),
+        ("http://me:a:b@vps.example.net:3128/", "me", "a:b"),
+    ] {
+        let settings = loaded(&format!("version = 1\nrules = [\"via:v all\"]\n[exits.v]\nurl = \"{url}\"\n")).settings;
+        let exit = &settings.exits[0];
+        let (name, secret) = exit.credentials.as_ref().unwrap();
+        assert_eq!((name.as_str(), secret.expose()), (user, password), "{url}");
+        assert_eq!(exit.host.to_string(), "vps.example.net");
+    }
+    let settings = loaded("version = 1\nrules = [\"via:v all\"]\n[exits.v]\nurl = \"socks5h://[2001:db8::1]\"\n").settings;
+    assert_eq!((settings.exits[0].scheme, settings.exits[0].port), (ExitScheme::Socks5, 1080));
+}
+
+#[test]
+fn substitution_happens_inside_values_only() {
+    for (realm, result) in [
+        ("${SET}", "from-environment"),
+        ("${MISSING:-other}", "other"),
+        ("${EMPTY:-other}", "other"),
+        ("a${EMPTY}b", "ab"),
+        ("$${SET}", "${SET}"),
+        ("$SET", "$SET"),
+    ] {
+        assert_eq!(loaded(&format!("version = 1\n[proxy]\nrealm = '{realm}'\n")).settings.realm, result);
+    }
+}
+
+#[test]
+fn a_mistake_after_a_substitution_is_still_marked_where_it_stands() {
+    let text = "version = 1\nrules = [\"block domain:${SET}.example port:x\"]\n";
+    let report = load_text(text).err().unwrap();
+    let at = report.sources().locate(&report.problems()[0].place).unwrap();
+    assert_eq!((at.line, at.column), (2, text.lines().nth(1).unwrap().find("x\"]").unwrap() + 1));
+}
+
+#[test]
+fn an_override_replaces_and_may_be_a_bare_word() {
+    let overrides = ["proxy.listen=127.0.0.1:3138", "limits.head_timeout=5s", "runtime.shards=3", "log.access=stdout"];
+    let text = "version = 1\n[proxy]\nlisten = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n[runtime]\nshards = 1\n";
+    let loaded = load_with(text, &overrides, surroundings()).unwrap_or_else(|report| panic!("{report:?}"));
+    let settings = loaded.settings;
+    assert_eq!(settings.listeners.iter().map(|l| l.name.as_str()).collect::<Vec<_>>(), ["127.0.0.1:3138"]);
+    assert_eq!(settings.limits.head_timeout, Duration::from_secs(5));
+    assert_eq!(settings.shards, Some(3));
+    assert_eq!(settings.log.access, AccessLog::Stdout);
+    let shown = loaded.view.to_toml(Which::Written, Origin::Shown);
+    assert!(shown.contains("shards = 3  # -o 3:1\n"), "{shown}");
+}
+
+#[test]
+fn a_changed_part_changes_its_own_fingerprint_only() {
+    let one = loaded("version = 1\n").settings.fingerprints;
+    let two = loaded("version = 1\n# a remark\n[limits]\nhead_timeout = \"9s\"\n").settings.fingerprints;
+    assert_ne!(one.limits, two.limits);
+    assert_eq!((one.rules, one.listeners, one.access), (two.rules, two.listeners, two.access));
+    let list = "version = 1\nrules = [\"block list:ads\"]\n[lists.ads]\nfile = \"ads.txt\"\n";
+    let changed = load_with(list, &[], surroundings().with_file("ads.txt", "other.example\n"));
+    let changed = changed.unwrap_or_else(|report| panic!("{report:?}")).settings.fingerprints;
+    assert_ne!(loaded(list).settings.fingerprints.rules, changed.rules);
+}
+
+#[test]
+fn what_is_shown_loads_again_and_hides_passwords() {
+    let text = "version = 1\nrules = [\"via:v all\"]\n[exits.v]\nurl = \"socks5://me:secret@192.0.2.1\"\n";
+    let view = loaded(text).view;
+    let shown = view.to_toml(Which::All, Origin::Hidden);
+    assert!(shown.contains("socks5://me:***@192.0.2.1") && !shown.contains("secret"), "{shown}");
+    loaded(&shown);
+    assert!(!view.to_json(Which::All).to_string().contains("secret"));
+}
+
+#[test]
+fn loopback_listeners_are_no_open_proxy_and_networks_close_others() {
+    for text in [
+        "listen = [\"127.0.0.1:3128\", \"[::1]:3128\", \"127.0.0.9:3128\"]",
+        "listen = \"0.0.0.0:3128\"\nclients = [\"192.168.0.0/16\", \"2001:db8::/32\"]",
+        "listen = \"0.0.0.0:3128\"\nauth = \"basic\"\nusers = \"users.htpasswd\"",
+        "listen = [\"127.0.0.1:0\", \"127.0.0.1:0\"]",
+    ] {
+        loaded(&format!("version = 1\n[proxy]\n{text}\n"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered_without_a_panic(text in "\\PC{0,200}") {
+        shown(&text);
+    }
+
+    #[test]
+    fn anything_that_looks_like_toml_is_answered_without_a_panic(
+        lines in proptest::collection::vec(line(), 0..12),
+        overrides in proptest::collection::vec("[a-z.]{0,12}=?[^\\n]{0,8}", 0..3),
+    ) {
+        let text = lines.join("\n");
+        shown(&text);
+        let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
+        if let Err(report) = load_with(&text, &overrides, surroundings()) {
+            assert!(report.to_text(super::super::Ending::Check).ends_with('\n'));
+        }
+    }
+}
+
+/// A line made of pieces that configurations are made of, in an order that mostly makes no sense.
+fn line() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("[proxy]"), Just("[[proxy"), Just("listen"), Just(" = "), Just("\""), Just("'''"), Just("["), Just("]"),
+        Just("{"), Just("}"), Just("${SET}"), Just("${"), Just("version = 1"), Just("rules = [\"block"), Just("all\""),
+        Just("exits.a.url = \"socks5://a:b@c\""), Just("\\u00e9"), Just("\\"), Just(","), Just("\u{e9}\u{1f980}"), Just("10s"),
+        Just("include = \"*\""), Just("\t"), Just("#"), Just("upstream"), Just("1"), Just("."), Just("\r"),
+    ];
+    proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+fn shown(text: &str) {
+    match load_text(text) {
+        Ok(loaded) => drop(loaded.view.to_toml(Which::All, Origin::Shown)),
+        Err(report) => {
+            assert!(report.errors() > 0);
+            assert!(report.to_text(super::super::Ending::Check).ends_with('\n'));
+            assert!(report.to_json().is_object());
+        }
+    }
+}
