@@ -14,9 +14,8 @@
 use super::framing::BodyLength;
 use super::limits::Limits;
 use super::refusal::Refusal;
-use super::tokens::is_value_byte;
+use super::tokens::{find_from, is_value_byte};
 use super::trailers;
-use memchr::memchr;
 
 /// What the first bytes of the input are. The caller takes that many from the front and asks again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,8 +192,7 @@ impl BodyReader {
 
     fn size_line(&mut self, input: &[u8]) -> Result<Piece, Refusal> {
         let window = input.get(..self.limits.chunk_line).unwrap_or(input);
-        let feed =
-            memchr(b'\n', window.get(self.seen..).unwrap_or_default()).map(|offset| self.seen + offset);
+        let feed = find_from(b'\n', window, self.seen);
         if self.seen <= MAX_DIGITS {
             check_size(window)?;
         }
@@ -241,8 +239,7 @@ impl BodyReader {
 
     fn trailers(&mut self, input: &[u8]) -> Result<Piece, Refusal> {
         let window = input.get(..self.limits.trailers).unwrap_or(input);
-        while let Some(offset) = memchr(b'\n', window.get(self.seen..).unwrap_or_default()) {
-            let feed = self.seen + offset;
+        while let Some(feed) = find_from(b'\n', window, self.seen) {
             self.seen = feed + 1;
             match window.get(self.line..feed) {
                 Some([b'\r']) => return self.end_trailers(window, feed + 1),

@@ -2,7 +2,7 @@
 //! little, and a reason that helps needs a second look.
 
 use super::refusal::Refusal;
-use super::scan::Kind;
+use super::scan::{Found, Kind};
 use super::tokens::{is_token, is_value_byte};
 
 /// Checks the version of a first line without its CRLF. Of a good line it looks only at that.
@@ -41,10 +41,11 @@ fn response_version(line: &[u8]) -> Refusal {
     }
 }
 
-/// The first fault in a whole head, whose first line ends at `first_end` and has a good version.
+/// The first fault in a whole head, whose first line has a good version.
 #[cold]
-pub(super) fn head(head: &[u8], first_end: usize, kind: Kind) -> Refusal {
-    let (first, rest) = head.split_at_checked(first_end).unwrap_or_default();
+pub(super) fn head(head: &[u8], found: Found, kind: Kind) -> Refusal {
+    let (first, rest) = head.split_at_checked(found.first_end).unwrap_or_default();
+    let first = first.get(found.lead..).unwrap_or_default();
     let fault = match kind {
         Kind::Request => request_line(first),
         Kind::Response => status_line(first),

@@ -30,6 +30,8 @@ pub(super) struct Fields {
     list: Vec<Field>,
     /// Per known name: position of its first field plus 1, or 0.
     first: [u8; Known::COUNT],
+    /// Per known name, by bit: whether it stands more than once.
+    repeated: u128,
     /// Where the first field line begins, and the empty line: between them stand the field lines.
     start: u16,
     end: u16,
@@ -37,7 +39,7 @@ pub(super) struct Fields {
 
 impl Default for Fields {
     fn default() -> Self {
-        Self { list: Vec::new(), first: [0; Known::COUNT], start: 0, end: 0 }
+        Self { list: Vec::new(), first: [0; Known::COUNT], repeated: 0, start: 0, end: 0 }
     }
 }
 
@@ -45,48 +47,54 @@ impl Fields {
     pub(super) fn clear(&mut self) {
         self.list.clear();
         self.first = [0; Known::COUNT];
+        self.repeated = 0;
         self.start = 0;
         self.end = 0;
     }
 
-    /// Indexes what the tokenizer found in a head of `end` octets. `start` is where the first field line begins.
+    /// Indexes what the tokenizer found in a head of `end` octets at the front of `window`, which has at most 65,535.
+    /// `start` is where the first field line begins.
     pub(super) fn fill(
         &mut self,
-        bytes: &[u8],
+        window: &[u8],
         (start, end): (usize, usize),
         found: &[httparse::Header<'_>],
-    ) -> Result<(), Refusal> {
+    ) {
         self.clear();
-        self.start = narrow(start)?;
-        self.end = narrow(end.saturating_sub(2))?;
-        let base = bytes.as_ptr().addr();
+        self.start = narrow(start);
+        self.end = narrow(end.saturating_sub(2));
         for header in found {
             let name = header.name.as_bytes();
-            let name_len = u8::try_from(name.len()).map_err(|_too_long| Refusal::FieldNameTooLong)?;
-            let at = name.as_ptr().addr().wrapping_sub(base);
-            let value = match header.value {
-                [] => at + name.len() + 1,
-                value => value.as_ptr().addr().wrapping_sub(base),
-            };
             let known = self.remember(Known::find(name));
             self.list.push(Field {
-                name: narrow(at)?,
-                value: narrow(value)?,
-                value_len: narrow(header.value.len())?,
-                name_len,
+                name: offset(window, name),
+                value: offset(window, header.value),
+                value_len: narrow(header.value.len()),
+                name_len: u8::try_from(name.len()).unwrap_or(TOO_LONG),
                 known,
             });
         }
-        Ok(())
     }
 
     fn remember(&mut self, known: Option<Known>) -> u8 {
         let Some(known) = known else { return 0 };
         let position = u8::try_from(self.list.len()).unwrap_or(u8::MAX);
-        if let Some(first @ 0) = self.first.get_mut(known as usize) {
-            *first = position.saturating_add(1);
+        match self.first.get_mut(known as usize) {
+            Some(first @ 0) => *first = position.saturating_add(1),
+            _ => self.repeated |= 1 << known as u8,
         }
         known as u8 + 1
+    }
+
+    /// Whether every line, from the first one that ends at `first_end` to the empty one, ends with CRLF. The tokenizer
+    /// has seen that each ends with LF.
+    pub(super) fn lines_end_in_crlf(&self, bytes: &[u8], first_end: usize) -> bool {
+        let is_cr = |at: usize| bytes.get(at) == Some(&b'\r');
+        let end = usize::from(self.end);
+        is_cr(first_end)
+            && is_cr(end)
+            && is_cr(end.wrapping_sub(2))
+            && self.list.iter().all(|field| is_cr(usize::from(field.name).wrapping_sub(2)))
     }
 
     pub(super) fn view<'a>(&'a self, bytes: &'a [u8]) -> FieldsView<'a> {
@@ -94,12 +102,20 @@ impl Fields {
     }
 }
 
-/// No head is longer than 65,535 octets, so that no position fails.
-fn narrow(position: usize) -> Result<u16, Refusal> {
-    u16::try_from(position).map_err(|_too_large| Refusal::HeadTooLarge)
+/// A length that stands for all that are not less.
+const TOO_LONG: u8 = u8::MAX;
+
+/// A position in a head, which has at most 65,535 octets.
+fn narrow(position: usize) -> u16 {
+    u16::try_from(position).unwrap_or(u16::MAX)
 }
 
-const _: () = assert!(MAX_FIELDS < 256 && Known::COUNT < 255);
+/// Where a part of `window` stands in it.
+pub(super) fn offset(window: &[u8], part: &[u8]) -> u16 {
+    narrow(part.as_ptr().addr().wrapping_sub(window.as_ptr().addr()))
+}
+
+const _: () = assert!(MAX_FIELDS < 256 && Known::COUNT <= 128);
 const _: () = assert!(size_of::<Field>() == 8);
 
 /// The fields of one head over its bytes.
@@ -137,13 +153,17 @@ impl<'a> FieldsView<'a> {
 
     /// All fields in the order they were sent.
     pub fn fields(&self) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
-        let bytes = self.bytes;
-        self.fields.list.iter().enumerate().map(move |(index, field)| FieldView {
+        let view = *self;
+        self.fields.list.iter().enumerate().map(move |(index, field)| view.field(index, *field))
+    }
+
+    fn field(&self, index: usize, field: Field) -> FieldView<'a> {
+        FieldView {
             index,
-            name: slice(bytes, field.name, u16::from(field.name_len)),
-            value: slice(bytes, field.value, field.value_len),
+            name: slice(self.bytes, field.name, u16::from(field.name_len)),
+            value: slice(self.bytes, field.value, field.value_len),
             known: field.known(),
-        })
+        }
     }
 
     /// Value of the first field with this name.
@@ -155,8 +175,12 @@ impl<'a> FieldsView<'a> {
 
     /// All fields with this name, in order.
     pub fn get_all(&self, known: Known) -> impl Iterator<Item = FieldView<'a>> + use<'a> {
-        let from = self.first(known).unwrap_or(usize::MAX);
-        self.fields().skip(from).filter(move |field| field.known == Some(known))
+        let (view, id) = (*self, known as u8 + 1);
+        let most = if self.is_single(known) { 1 } else { usize::MAX };
+        let from = self.first(known).and_then(|first| self.fields.list.get(first..)).unwrap_or_default();
+        let skipped = self.fields.list.len() - from.len();
+        let fields = from.iter().enumerate().filter(move |(_, field)| field.known == id).take(most);
+        fields.map(move |(index, field)| view.field(skipped + index, *field))
     }
 
     /// Whether there is a field with this name.
@@ -168,7 +192,12 @@ impl<'a> FieldsView<'a> {
     /// The first field with this name, whether known or not, without regard to case.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<FieldView<'a>> {
-        self.fields().find(|field| field.name.eq_ignore_ascii_case(name))
+        let fits = |field: &&(usize, &Field)| {
+            usize::from(field.1.name_len) == name.len()
+                && slice(self.bytes, field.1.name, u16::from(field.1.name_len)).eq_ignore_ascii_case(name)
+        };
+        let found = self.fields.list.iter().enumerate().find(|field| fits(&field))?;
+        Some(self.field(found.0, *found.1))
     }
 
     /// Position of the first field with this name.
@@ -177,9 +206,15 @@ impl<'a> FieldsView<'a> {
         usize::from(*position).checked_sub(1)
     }
 
-    /// Whether exactly one field has this name.
+    /// Refuses names of more than 254 octets: their lengths have 8 bits here.
+    pub(super) fn check_names(&self) -> Result<(), Refusal> {
+        let long = self.fields.list.iter().any(|field| field.name_len == TOO_LONG);
+        if long { Err(Refusal::FieldNameTooLong) } else { Ok(()) }
+    }
+
+    /// Whether at most one field has this name.
     pub(super) fn is_single(&self, known: Known) -> bool {
-        self.get_all(known).count() == 1
+        self.fields.repeated & (1 << known as u8) == 0
     }
 
     /// Where the field lines begin, where each next one begins, and where they end.

@@ -113,7 +113,8 @@ impl Known {
         let [first, .., last] = name else { return None };
         let slot = SLOTS.get(usize::from(slot_of(name.len(), *first, *last)))?;
         let candidate = (*slot)?;
-        candidate.name().as_bytes().eq_ignore_ascii_case(name).then_some(candidate)
+        let usual = candidate.name().as_bytes();
+        (usual == name || usual.eq_ignore_ascii_case(name)).then_some(candidate)
     }
 }
 

@@ -13,7 +13,7 @@ pub enum Refusal {
     HeadTooLarge,
     /// More fields than [`super::limits::Limits::fields`].
     TooManyFields,
-    /// A field name over 255 octets.
+    /// A field name over 254 octets.
     FieldNameTooLong,
     /// A line feed without a carriage return before it.
     BareLf,
@@ -228,7 +228,7 @@ impl Refusal {
                 row(431, "too_many_fields", "RFC 6585 5", "the message has more fields than this proxy takes")
             }
             Self::FieldNameTooLong => {
-                row(431, "field_name_too_long", "RFC 6585 5", "a field name is longer than 255 octets")
+                row(431, "field_name_too_long", "RFC 6585 5", "a field name is longer than 254 octets")
             }
             Self::BareLf => row(400, "bare_lf", "RFC 9112 2.2", "a line ends without a carriage return"),
             Self::BareCr => row(400, "bare_cr", "RFC 9112 2.2", "a carriage return stands alone"),

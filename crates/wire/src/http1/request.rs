@@ -6,15 +6,16 @@
 //! Not here: what becomes of the request.
 
 use super::diagnose;
-use super::fields::{Fields, FieldsView, slice};
+use super::fields::{Fields, FieldsView, offset, slice};
 use super::framing::{self, BodyLength, Options, Version};
 use super::known::Known;
 use super::limits::{Limits, MAX_FIELDS};
-use super::method::Method;
+use super::method::{MAX_METHOD, Method};
 use super::refusal::Refusal;
 use super::scan::{Found, Kind, Scan};
 use super::target::{Authority, Form, RequestTarget};
 use super::tokens::members;
+use httparse::{Error, Status};
 use std::mem::MaybeUninit;
 use std::ops::Deref;
 
@@ -78,43 +79,78 @@ impl RequestHead {
     /// # Errors
     /// The reason why this is no request, or none that is served.
     pub fn parse(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
+        if self.scan.is_fresh()
+            && let Some(end) = self.whole(bytes, limits)
+        {
+            self.check(bytes)?;
+            return Ok(Some(end));
+        }
         let Some(found) = self.scan.advance(bytes, limits, Kind::Request)? else { return Ok(None) };
         let head = bytes.get(..found.end).unwrap_or_default();
-        self.tokenise(head, found, limits)?;
-        self.check(head, limits)?;
+        self.found(head, found, limits)?;
+        self.check(head)?;
         Ok(Some(found.end))
     }
 
-    fn tokenise(&mut self, head: &[u8], found: Found, limits: &Limits) -> Result<(), Refusal> {
-        let mut space = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-        let room = space.get_mut(..limits.field_count()).unwrap_or_default();
-        let message = head.get(found.lead..).unwrap_or_default();
-        let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(message, room) {
-            Ok(httparse::Status::Complete(length)) if length == message.len() => {}
-            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyFields),
-            Ok(_) | Err(_) => {
-                return Err(diagnose::head(message, found.first_end - found.lead, Kind::Request));
-            }
-        }
-        let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
-        if target.len() > limits.target {
-            return Err(Refusal::TargetTooLong);
-        }
-        self.method = Method::of(method.as_bytes());
-        self.method_at = narrow(found.lead)?;
-        self.method_len = u8::try_from(method.len()).map_err(|_too_long| Refusal::MethodToken)?;
-        self.target_at = narrow(found.lead + method.len() + 1)?;
-        self.target_len = narrow(target.len())?;
-        self.version = if request.version == Some(0) { Version::Http10 } else { Version::Http11 };
-        self.fields.fill(head, (found.first_end + 2, found.end), request.headers)
+    /// The usual case: the head came in one piece, and nothing about its lines is odd. Anything else, a fault above
+    /// all, is left to the scan, so that what is said of a message does not depend on how it was cut.
+    fn whole(&mut self, bytes: &[u8], limits: &Limits) -> Option<usize> {
+        let window = bytes.get(..limits.head_octets()).unwrap_or(bytes);
+        let Ok(Status::Complete(end)) = self.tokenise(window, limits) else { return None };
+        let lead_is_good = match self.method_at {
+            0 => true,
+            2 => window.starts_with(b"\r\n"),
+            _ => false,
+        };
+        let first_end = self.fields_at().saturating_sub(2);
+        let good = lead_is_good
+            && usize::from(self.method_len) <= MAX_METHOD
+            && usize::from(self.target_len) <= limits.target
+            && self.fields.lines_end_in_crlf(window, first_end);
+        good.then_some(end)
     }
 
-    fn check(&mut self, head: &[u8], limits: &Limits) -> Result<(), Refusal> {
-        let target = slice(head, self.target_at, self.target_len);
-        debug_assert!(target.len() <= limits.target, "checked when the target was found");
+    /// Takes apart a head whose end the scan has found.
+    fn found(&mut self, head: &[u8], found: Found, limits: &Limits) -> Result<(), Refusal> {
+        match self.tokenise(head, limits) {
+            Ok(Status::Complete(end)) if end == head.len() => {}
+            Err(Error::TooManyHeaders) => return Err(Refusal::TooManyFields),
+            Ok(_) | Err(_) => return Err(diagnose::head(head, found, Kind::Request)),
+        }
+        if usize::from(self.target_len) > limits.target { Err(Refusal::TargetTooLong) } else { Ok(()) }
+    }
+
+    /// Runs the tokenizer over `window`, at most 65,535 octets, and notes where it found what.
+    fn tokenise(&mut self, window: &[u8], limits: &Limits) -> Result<Status<usize>, Error> {
+        #[cfg(test)]
+        super::tokens::LOOKED.with(|looked| looked.set(looked.get() + window.len()));
+        let mut space = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let room = space.get_mut(..limits.field_count()).unwrap_or_default();
+        let mut request = httparse::Request::new(&mut []);
+        let Status::Complete(end) = request.parse_with_uninit_headers(window, room)? else {
+            return Ok(Status::Partial);
+        };
+        let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+        self.method = Method::of(method.as_bytes());
+        self.method_at = offset(window, method.as_bytes());
+        self.method_len = u8::try_from(method.len()).unwrap_or(u8::MAX);
+        self.target_at = offset(window, target.as_bytes());
+        self.target_len = u16::try_from(target.len()).unwrap_or(u16::MAX);
+        self.version = if request.version == Some(0) { Version::Http10 } else { Version::Http11 };
+        self.fields.fill(window, (self.fields_at(), end), request.headers);
+        Ok(Status::Complete(end))
+    }
+
+    /// Where the first field line begins, when the request line ends in CRLF.
+    fn fields_at(&self) -> usize {
+        usize::from(self.target_at) + usize::from(self.target_len) + " HTTP/1.1\r\n".len()
+    }
+
+    fn check(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let target = slice(bytes, self.target_at, self.target_len);
         self.form = Form::of(target, self.method)?;
-        let fields = self.fields.view(head);
+        let fields = self.fields.view(bytes);
+        fields.check_names()?;
         check_host(&fields, self.form.view(target, self.method), self.version)?;
         self.options = Options::of(&fields)?;
         self.body = framing::of_request(&fields, self.version, self.method)?;
@@ -128,10 +164,6 @@ impl RequestHead {
     }
 }
 
-fn narrow(position: usize) -> Result<u16, Refusal> {
-    u16::try_from(position).map_err(|_too_large| Refusal::HeadTooLarge)
-}
-
 /// Host: one, well-formed, and of one mind with the target (RFC 9112 sections 3.2 and 3.2.2). CONNECT may leave the
 /// port out of it, as some clients do.
 fn check_host(fields: &FieldsView<'_>, target: RequestTarget<'_>, version: Version) -> Result<(), Refusal> {
@@ -141,12 +173,18 @@ fn check_host(fields: &FieldsView<'_>, target: RequestTarget<'_>, version: Versi
     if !fields.is_single(Known::Host) {
         return Err(Refusal::HostRepeated);
     }
-    let host = Authority::parse(host).map_err(|_fault| Refusal::HostMalformed)?;
     let (authority, default) = match target {
-        RequestTarget::Origin(_) | RequestTarget::Asterisk => return Ok(()),
+        RequestTarget::Origin(_) | RequestTarget::Asterisk => ("", None),
         RequestTarget::Absolute { scheme, authority, .. } => (authority, Some(scheme.default_port())),
         RequestTarget::Authority(authority) => (authority, None),
     };
+    if !authority.is_empty() && authority.as_bytes() == host {
+        return Ok(());
+    }
+    let host = Authority::parse(host).map_err(|_fault| Refusal::HostMalformed)?;
+    if authority.is_empty() {
+        return Ok(());
+    }
     let wanted = Authority::parse(authority.as_bytes()).map_err(|_fault| Refusal::TargetAuthority)?;
     let default = default.or(wanted.port).unwrap_or_default();
     if host.agrees(&wanted, default) { Ok(()) } else { Err(Refusal::HostContradicts) }

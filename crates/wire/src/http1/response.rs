@@ -12,8 +12,9 @@ use super::limits::{Limits, MAX_FIELDS};
 use super::method::Method;
 use super::refusal::Refusal;
 use super::request::RequestView;
-use super::scan::{Found, Kind, Scan};
+use super::scan::{Kind, Scan};
 use super::tokens::members;
+use httparse::{Error, Status};
 use std::mem::MaybeUninit;
 use std::ops::Deref;
 
@@ -95,35 +96,58 @@ impl ResponseHead {
         limits: &Limits,
         asked: impl Into<Asked>,
     ) -> Result<Option<usize>, Refusal> {
+        if self.scan.is_fresh()
+            && let Some(end) = self.whole(bytes, limits)
+        {
+            self.check(bytes, asked.into())?;
+            return Ok(Some(end));
+        }
         let Some(found) = self.scan.advance(bytes, limits, Kind::Response)? else { return Ok(None) };
         let head = bytes.get(..found.end).unwrap_or_default();
-        self.tokenise(head, found, limits)?;
+        match self.tokenise(head, found.first_end, limits) {
+            Ok(Status::Complete(end)) if end == head.len() => {}
+            Err(Error::TooManyHeaders) => return Err(Refusal::TooManyFields),
+            Ok(_) | Err(_) => return Err(diagnose::head(head, found, Kind::Response)),
+        }
         self.check(head, asked.into())?;
         Ok(Some(found.end))
     }
 
-    fn tokenise(&mut self, head: &[u8], found: Found, limits: &Limits) -> Result<(), Refusal> {
+    /// The usual case: the head came in one piece, and nothing about its lines is odd. Anything else, a fault above
+    /// all, is left to the scan, so that what is said of a message does not depend on how it was cut.
+    fn whole(&mut self, bytes: &[u8], limits: &Limits) -> Option<usize> {
+        let window = bytes.get(..limits.head_octets()).unwrap_or(bytes);
+        let first_end = memchr::memchr(b'\n', window)?.checked_sub(1)?;
+        let Ok(Status::Complete(end)) = self.tokenise(window, first_end, limits) else { return None };
+        let good = window.starts_with(b"HTTP/1.") && self.fields.lines_end_in_crlf(window, first_end);
+        good.then_some(end)
+    }
+
+    /// Runs the tokenizer over `window`, at most 65,535 octets, and notes where it found what.
+    fn tokenise(&mut self, window: &[u8], first_end: usize, limits: &Limits) -> Result<Status<usize>, Error> {
+        #[cfg(test)]
+        super::tokens::LOOKED.with(|looked| looked.set(looked.get() + window.len()));
         let mut space = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let room = space.get_mut(..limits.field_count()).unwrap_or_default();
         let mut response = httparse::Response::new(&mut []);
         let parser = httparse::ParserConfig::default();
-        match parser.parse_response_with_uninit_headers(&mut response, head, room) {
-            Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyFields),
-            Ok(_) | Err(_) => return Err(diagnose::head(head, found.first_end, Kind::Response)),
-        }
+        let Status::Complete(end) = parser.parse_response_with_uninit_headers(&mut response, window, room)?
+        else {
+            return Ok(Status::Partial);
+        };
         self.status = response.code.unwrap_or_default();
-        let reason = found.first_end.saturating_sub(usize::from(REASON));
-        self.reason_len = u16::try_from(reason).map_err(|_too_large| Refusal::HeadTooLarge)?;
+        self.reason_len = u16::try_from(first_end.saturating_sub(usize::from(REASON))).unwrap_or(u16::MAX);
         self.version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
-        self.fields.fill(head, (found.first_end + 2, found.end), response.headers)
+        self.fields.fill(window, (first_end + 2, end), response.headers);
+        Ok(Status::Complete(end))
     }
 
-    fn check(&mut self, head: &[u8], asked: Asked) -> Result<(), Refusal> {
+    fn check(&mut self, bytes: &[u8], asked: Asked) -> Result<(), Refusal> {
         if !(100..=599).contains(&self.status) {
             return Err(Refusal::Status);
         }
-        let fields = self.fields.view(head);
+        let fields = self.fields.view(bytes);
+        fields.check_names()?;
         self.options = Options::of(&fields)?;
         if self.status == 101 {
             self.check_switch(&fields, asked)?;

@@ -9,8 +9,7 @@ use super::diagnose;
 use super::limits::Limits;
 use super::method::MAX_METHOD;
 use super::refusal::Refusal;
-use super::tokens::is_token_byte;
-use memchr::memchr;
+use super::tokens::{find_from, is_token_byte};
 
 /// Which first line is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +43,11 @@ pub(super) struct Found {
 }
 
 impl Scan {
+    /// Whether nothing was looked at yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.seen == 0
+    }
+
     /// Goes on from where it stopped. `None`: the end is not there yet.
     pub(super) fn advance(
         &mut self,
@@ -53,8 +57,7 @@ impl Scan {
     ) -> Result<Option<Found>, Refusal> {
         let window = bytes.get(..limits.head_octets()).unwrap_or(bytes);
         let before = self.seen;
-        while let Some(offset) = memchr(b'\n', window.get(self.seen..).unwrap_or_default()) {
-            let at = self.seen + offset;
+        while let Some(at) = find_from(b'\n', window, self.seen) {
             self.seen = at + 1;
             if let Some(found) = self.line_feed(window, at, limits, kind)? {
                 *self = Self::default();

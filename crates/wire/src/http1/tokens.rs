@@ -44,3 +44,18 @@ pub(super) fn trim(mut text: &[u8]) -> &[u8] {
 pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim).filter(|member| !member.is_empty())
 }
+
+/// `memchr` from a position on; tests count the octets that it looks at.
+pub(super) fn find_from(byte: u8, text: &[u8], from: usize) -> Option<usize> {
+    let rest = text.get(from..)?;
+    let found = memchr::memchr(byte, rest);
+    #[cfg(test)]
+    LOOKED.with(|looked| looked.set(looked.get() + found.map_or(rest.len(), |at| at + 1)));
+    Some(from + found?)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Octets that were looked at by [`find_from`] and by the tokenizer in this thread.
+    pub(super) static LOOKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}

@@ -17,7 +17,7 @@ pub(super) fn check(section: &[u8], limits: &Limits) -> Result<(), Refusal> {
     let room = space.get_mut(..limits.field_count()).unwrap_or_default();
     match httparse::parse_headers(section, room) {
         Ok(httparse::Status::Complete((length, fields))) if length == section.len() => {
-            let long = fields.iter().any(|field| field.name.len() > usize::from(u8::MAX));
+            let long = fields.iter().any(|field| field.name.len() >= usize::from(u8::MAX));
             if long { Err(Refusal::FieldNameTooLong) } else { Ok(()) }
         }
         Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooManyFields),
