@@ -1,1 +1,39 @@
-//! To be filled.
+//! Sockets, tasks, time: the machine room. The only crate that opens connections, listens, looks names up, spawns.
+//!
+//! What is where:
+//!
+//! - [`fleet`], [`shard`]: one thread and runtime a core, and what its connections share;
+//! - [`listener`], [`admission`]: how connections come in;
+//! - [`deadline`], [`clock`], [`limits`]: how long anything may take;
+//! - [`buffers`], [`pipes`], [`stream`], [`relay`]: how bytes move;
+//! - [`connect`]: the seam for ways out; [`dialer`], [`resolver`], [`happy_eyeballs`], [`egress_guard`]: the way
+//!   straight out;
+//! - [`tls_client`], [`tls_server`], [`udp`]: other transports;
+//! - [`tasks`], [`blocking`]: who owns work; [`journal`], [`counters`]: what is told about it.
+//!
+//! Not here: HTTP (`http`), SOCKS (`forward`), rules (`policy`), files and command line (`app`).
+
+pub mod admission;
+pub mod blocking;
+pub mod buffers;
+pub mod clock;
+pub mod connect;
+pub mod counters;
+pub mod deadline;
+pub mod dialer;
+pub mod egress_guard;
+pub mod fleet;
+pub mod happy_eyeballs;
+pub mod journal;
+pub mod limits;
+pub mod listener;
+pub mod pipes;
+pub mod relay;
+pub mod resolver;
+pub mod shard;
+pub mod stream;
+pub mod tasks;
+pub mod tls;
+pub mod tls_client;
+pub mod tls_server;
+pub mod udp;

@@ -92,15 +92,19 @@ impl Host {
             return Self::v6(text);
         }
         let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next().unwrap_or_default();
-        let numeric = last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X");
+        let numeric =
+            last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X");
         if !last.is_empty() && numeric {
-            return text.parse::<Ipv4Addr>().map(|ip| Self::Ip(ip.into())).map_err(|_| HostError::Address);
+            return text
+                .parse::<Ipv4Addr>()
+                .map(|ip| Self::Ip(ip.into()))
+                .map_err(|_not_one| HostError::Address);
         }
         DomainName::parse(text).map(Self::Name)
     }
 
     fn v6(text: &str) -> Result<Self, HostError> {
-        let ip = text.parse::<Ipv6Addr>().map_err(|_| HostError::Address)?;
+        let ip = text.parse::<Ipv6Addr>().map_err(|_not_one| HostError::Address)?;
         Ok(Self::from(IpAddr::V6(ip)))
     }
 

@@ -60,9 +60,11 @@ mod tests {
 
     #[test]
     fn masking_keeps_the_network_only() {
-        for (ip, shown) in
-            [("192.0.2.77", "192.0.2.0"), ("2001:db8:1:2::9", "2001:db8:1::"), ("::ffff:192.0.2.77", "192.0.2.0")]
-        {
+        for (ip, shown) in [
+            ("192.0.2.77", "192.0.2.0"),
+            ("2001:db8:1:2::9", "2001:db8:1::"),
+            ("::ffff:192.0.2.77", "192.0.2.0"),
+        ] {
             assert_eq!(masked(ip.parse().unwrap()).to_string(), shown);
         }
     }

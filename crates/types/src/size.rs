@@ -39,7 +39,7 @@ impl FromStr for ByteCount {
         let text = text.trim();
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at_checked(digits).ok_or(SizeError)?;
-        let number: u64 = number.parse().map_err(|_| SizeError)?;
+        let number: u64 = number.parse().map_err(|_too_large| SizeError)?;
         let unit = unit.trim_start();
         let factor = match unit {
             "" => 1,

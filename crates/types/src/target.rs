@@ -114,7 +114,19 @@ mod tests {
 
     #[test]
     fn odd_authorities_are_refused() {
-        for text in ["example.com", ":80", "a:0", "a:65536", "a:+80", "a:80:80", "::1", "u@a:80", "[::1]x", "a:8 0", ""] {
+        for text in [
+            "example.com",
+            ":80",
+            "a:0",
+            "a:65536",
+            "a:+80",
+            "a:80:80",
+            "::1",
+            "u@a:80",
+            "[::1]x",
+            "a:8 0",
+            "",
+        ] {
             assert!(Target::parse(text, None).is_err(), "{text}");
         }
     }
