@@ -1,0 +1,277 @@
+//! Answers made here: refusals, errors, small pages. Each is one complete HTTP/1.1 message with Content-Length.
+//!
+//! The reason stands in `Proxy-Status` (RFC 9209) for programs and in a page without scripts for people. What the
+//! client sent, and what the operator wrote, is escaped before it stands in a page; a destination never stands in a
+//! field. Not here: when an answer is given (`service`, and the products), sending it (`h1`).
+
+/// Name of this proxy in `Proxy-Status`.
+const PROXY_NAME: &str = "shoalway";
+/// Longest `details` of a `Proxy-Status`; what is longer is cut.
+const MAX_DETAILS: usize = 256;
+
+/// An answer that comes from this proxy and no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    status: u16,
+    close: bool,
+    /// Whole field lines, without Content-Length and Connection.
+    fields: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// An answer of this type and body, and nothing that says why.
+    #[must_use]
+    pub fn plain(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let answer = Self { status, close: false, fields: Vec::new(), body: body.into() };
+        answer.field("Content-Type", content_type).field("Cache-Control", "no-store")
+    }
+
+    /// An answer without content.
+    #[must_use]
+    pub const fn empty(status: u16) -> Self {
+        Self { status, close: false, fields: Vec::new(), body: Vec::new() }
+    }
+
+    /// A page of our own: `title` as heading, `body` as HTML that is already escaped.
+    #[must_use]
+    pub fn page(status: u16, title: &str, body: &str) -> Self {
+        Self::plain(status, "text/html; charset=utf-8", page(title, body))
+    }
+
+    /// An error: `word` is an error type of RFC 9209 section 2.3, `details` says more to programs (may be empty),
+    /// `sentence` to people.
+    #[must_use]
+    pub fn error(status: u16, word: &str, details: &str, sentence: &str) -> Self {
+        let title = format!("{status} {}", reason(status));
+        let body = format!("<p>{}</p><p class=\"d\">{}</p>", escaped(sentence), escaped(word));
+        Self::page(status, &title, &body).field("Proxy-Status", &proxy_status(word, details))
+    }
+
+    /// A rule of the operator's says no. `rule` is its number (from 1), `text` the rule as it was written, `say`
+    /// what the operator wants the person to read.
+    #[must_use]
+    pub fn blocked(rule: u32, text: &str, say: Option<&str>) -> Self {
+        let mut body = String::new();
+        if let Some(say) = say {
+            body.push_str(&format!("<p><b>{}</b></p>", escaped(say)));
+        }
+        body.push_str(&format!(
+            "<p>Rule {rule} of this proxy does not allow it:</p><pre>{}</pre>",
+            escaped(text)
+        ));
+        Self::page(403, "Blocked by a rule", &body)
+            .field("Proxy-Status", &proxy_status("http_request_denied", &format!("rule:{rule}")))
+    }
+
+    /// The client must say who it is: RFC 9110 section 11.7.1, RFC 7617 section 2.1.
+    #[must_use]
+    pub fn proxy_auth_required(realm: &str) -> Self {
+        let challenge = format!("Basic realm={}, charset=\"UTF-8\"", quoted(realm));
+        Self::page(407, "Log in to this proxy", "<p>This proxy wants a user and a password.</p>")
+            .field("Proxy-Authenticate", &challenge)
+            .field("Proxy-Status", &proxy_status("http_request_denied", "proxy_auth"))
+    }
+
+    /// Too much at once: the client may come again in some seconds.
+    #[must_use]
+    pub fn busy(retry_after_seconds: u32) -> Self {
+        Self::error(503, "proxy_internal_response", "busy", "This proxy has too much to do right now.")
+            .field("Retry-After", &retry_after_seconds.to_string())
+    }
+
+    /// The same answer, after which the connection ends.
+    #[must_use]
+    pub const fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// Adds a field. Anything but visible ASCII, space and tab in the value becomes `?`, so no value adds a line.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, value: &str) -> Self {
+        self.fields.extend_from_slice(name.as_bytes());
+        self.fields.extend_from_slice(b": ");
+        let visible = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
+        self.fields.extend(value.bytes().map(|byte| if visible(byte) { byte } else { b'?' }));
+        self.fields.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// HTTP status, 200 to 599.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the connection ends after it, whatever the client wished.
+    #[must_use]
+    pub const fn close(&self) -> bool {
+        self.close
+    }
+
+    /// What follows the head, unless it answers HEAD.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Appends the whole message to `out`. `head_only` answers HEAD; `close` says that the connection ends for
+    /// another reason than [`Answer::closing`].
+    pub fn write(&self, out: &mut Vec<u8>, head_only: bool, close: bool) {
+        out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status)).as_bytes());
+        out.extend_from_slice(&self.fields);
+        // RFC 9110 section 8.6: not with 204.
+        if self.status != 204 {
+            out.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        }
+        if close || self.close {
+            out.extend_from_slice(b"Connection: close\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        if !head_only && self.status != 204 {
+            out.extend_from_slice(&self.body);
+        }
+    }
+}
+
+/// The value of a `Proxy-Status` field with one member: RFC 9209 section 2. `word` is a token, `details` any text.
+#[must_use]
+pub fn proxy_status(word: &str, details: &str) -> String {
+    let mut value = format!("{PROXY_NAME}; error={word}");
+    if !details.is_empty() {
+        value.push_str("; details=");
+        value.push_str(&quoted(details));
+    }
+    value
+}
+
+/// A string of RFC 9651 section 3.3.3, which is also a quoted-string of RFC 9110: visible ASCII alone.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for character in text.chars().take(MAX_DETAILS) {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            ' '..='~' => out.push(character),
+            _ => out.push('?'),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Text as it may stand in HTML, in an attribute too.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+fn page(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>{STYLE}\
+         <h1>{title}</h1>{body}<p class=\"d\">Shoalway</p></html>\n",
+        title = escaped(title),
+    )
+}
+
+const STYLE: &str = "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:38em;margin:4em auto;padding:0 1em}\
+                     pre{background:#8882;padding:.6em;white-space:pre-wrap}.d{color:#888;font-size:.85em}</style>";
+
+/// Reason phrases of the statuses this proxy gives, RFC 9110 section 15.
+const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        508 => "Loop Detected",
+        _ => "Answer",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(answer: &Answer, head_only: bool, close: bool) -> String {
+        let mut out = Vec::new();
+        answer.write(&mut out, head_only, close);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_one_whole_message() {
+        let answer = Answer::plain(200, "text/plain", "hello");
+        let fields = "Content-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: 5\r\n";
+        assert_eq!(written(&answer, false, false), format!("HTTP/1.1 200 OK\r\n{fields}\r\nhello"));
+        assert_eq!(
+            written(&answer, true, true),
+            format!("HTTP/1.1 200 OK\r\n{fields}Connection: close\r\n\r\n")
+        );
+        assert!(written(&answer.closing(), true, false).contains("\r\nConnection: close\r\n"));
+        assert_eq!(written(&Answer::empty(204), false, false), "HTTP/1.1 204 No Content\r\n\r\n");
+    }
+
+    #[test]
+    fn a_refusal_names_its_rule_in_field_and_page() {
+        let text = written(&Answer::blocked(3, "block list:ads", Some("not <here>")), false, false);
+        assert!(text.starts_with("HTTP/1.1 403 Forbidden\r\n"));
+        assert!(
+            text.contains("\r\nProxy-Status: shoalway; error=http_request_denied; details=\"rule:3\"\r\n")
+        );
+        assert!(text.contains("<pre>block list:ads</pre>") && text.contains("not &lt;here&gt;"));
+    }
+
+    #[test]
+    fn nothing_that_is_put_in_gets_out_of_its_place() {
+        let evil = "\"\\\r\nSet-Cookie: a=b\u{e9}<script>";
+        for answer in [
+            Answer::error(502, "dns_error", evil, evil),
+            Answer::proxy_auth_required(evil),
+            Answer::blocked(1, evil, Some(evil)),
+            Answer::empty(200).field("X-Odd", evil),
+        ] {
+            let text = written(&answer, false, false);
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert!(!head.contains("\nSet-Cookie") && head.is_ascii(), "{head}");
+            assert!(!body.contains("<script>"), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_log_in_is_asked_for_as_the_rfc_says() {
+        let text = written(&Answer::proxy_auth_required("Shoal \"x\""), true, false);
+        assert!(
+            text.contains("\r\nProxy-Authenticate: Basic realm=\"Shoal \\\"x\\\"\", charset=\"UTF-8\"\r\n")
+        );
+        assert!(written(&Answer::busy(2), true, false).contains("\r\nRetry-After: 2\r\n"));
+    }
+}
