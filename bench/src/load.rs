@@ -30,10 +30,21 @@ struct Plan {
     workers: usize,
     /// Units of work: requests, tunnels or downloads.
     count: u64,
+    /// Whether connections carry more than one plain request.
+    reuse: Reuse,
     /// Bytes of one download.
     bytes: u64,
     /// No new unit is started after this.
     until: Instant,
+}
+
+/// What a client does with a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reuse {
+    /// Sends the next request on it, unless the answer says that it closes.
+    UntilToldOtherwise,
+    /// Opens another: for a proxy that closes without saying so.
+    Never,
 }
 
 /// How long units under way at the end may take to finish before they count as failed.
@@ -59,6 +70,11 @@ pub fn run(flags: &Flags) -> anyhow::Result<Outcome> {
         port: flags.value("port")?,
         workers: flags.value_or("workers", 1)?,
         count: flags.value("count")?,
+        reuse: match flags.value_or("reuse", "yes".to_owned())?.as_str() {
+            "yes" => Reuse::UntilToldOtherwise,
+            "no" => Reuse::Never,
+            other => bail!("--reuse {other}: yes or no"),
+        },
         bytes: flags.value_or("bytes", 0)?,
         until: Instant::now() + Duration::from_secs(flags.value_or("max-seconds", 60)?),
     };

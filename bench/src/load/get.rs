@@ -11,7 +11,7 @@ use memchr::memmem;
 use rustix::event::epoll::EventFlags;
 
 use super::tunnel::{PATIENCE, Via};
-use super::{FAILURES, GRACE, Plan};
+use super::{FAILURES, GRACE, Plan, Reuse};
 use crate::origin;
 use crate::outcome::Outcome;
 use crate::reactor::Reactor;
@@ -60,7 +60,7 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
                 Ok(Progress::Waiting) => continue,
                 Ok(Progress::Answered { reusable }) => {
                     outcome.done += 1;
-                    reusable
+                    reusable && plan.reuse == Reuse::UntilToldOtherwise
                 }
                 Err(error) => {
                     outcome.fail(format_args!("{error:#}"));

@@ -161,6 +161,7 @@ impl Case {
 
 const fn row(peer: Peer, via: Via, door: Door) -> Row {
     let role = match via {
+        Via::Http if matches!(peer, Peer::Tinyproxy) => "HTTP proxy, no keep-alive",
         Via::Http => "HTTP proxy",
         Via::Socks5 => "SOCKS5 proxy",
         Via::Direct => "",

@@ -127,6 +127,7 @@ pub(super) fn command(
         ("--workers", workers.to_string()),
         ("--count", count.to_string()),
         ("--bytes", bytes.to_string()),
+        ("--reuse", if row.peer.keeps_alive() { "yes" } else { "no" }.to_owned()),
         ("--max-seconds", MAX_SECONDS.to_string()),
     ];
     for (name, value) in pairs {

@@ -81,6 +81,12 @@ impl Peer {
         }
     }
 
+    /// Whether it serves more than one plain request on a connection. tinyproxy closes after each, and does not
+    /// say so in its answer.
+    pub(super) fn keeps_alive(self) -> bool {
+        self != Self::Tinyproxy
+    }
+
     /// Whether its program, and what its configuration loads, is there.
     pub(super) fn is_installed(self) -> bool {
         machine::find_program(self.program()).is_some()
