@@ -12,6 +12,7 @@
 
 pub mod cut;
 pub mod first_bytes;
+pub mod http1;
 pub mod socks4;
 pub mod socks5;
 pub mod socks5_udp;
@@ -26,6 +27,10 @@ pub const TARGETS: &[Target] = &[
     ("socks5_server", socks5::socks5_server),
     ("socks5_client", socks5::socks5_client),
     ("socks5_udp", socks5_udp::socks5_udp),
+    ("http1_request", http1::http1_request),
+    ("http1_response", http1::http1_response),
+    ("http1_body", http1::http1_body),
+    ("http1_differential", http1::http1_differential),
 ];
 
 /// Runs one target over one input.

@@ -24,7 +24,17 @@ macro_rules! replay {
     };
 }
 
-replay!(first_bytes, socks4, socks5_server, socks5_client, socks5_udp);
+replay!(
+    first_bytes,
+    socks4,
+    socks5_server,
+    socks5_client,
+    socks5_udp,
+    http1_request,
+    http1_response,
+    http1_body,
+    http1_differential
+);
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
