@@ -15,7 +15,7 @@ use super::{FAILURES, GRACE, Plan, Reuse};
 use crate::origin;
 use crate::outcome::Outcome;
 use crate::reactor::Reactor;
-use crate::wire::{TargetForm, get_reply, get_request};
+use crate::wire::{BODY, TargetForm, get_reply, get_request};
 
 struct Worker {
     stream: TcpStream,
@@ -35,74 +35,77 @@ enum Progress {
 pub(super) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
     let form = if plan.via == Via::Connect { TargetForm::Absolute } else { TargetForm::Origin };
     let request = get_request(SocketAddrV4::new(origin::address(0), plan.port), form);
-    let mut reactor = Reactor::new()?;
-    let mut outcome = Outcome::default();
-    let mut workers = Vec::new();
-    let mut issued = 0;
-    for token in 0..plan.workers.min(usize::try_from(plan.count).unwrap_or(usize::MAX)) {
-        let mut worker = Worker::connect(plan.proxy, &reactor, token as u64)?;
-        worker.stream.write_all(&request)?;
-        issued += 1;
-        workers.push(Some(worker));
+    let mut gets = Gets { plan, request, reactor: Reactor::new()?, outcome: Outcome::default(), issued: 0 };
+    let mut places: Vec<Option<Worker>> = Vec::new();
+    for token in 0..plan.workers as u64 {
+        places.push(gets.next(None, token));
     }
     let mut scratch = vec![0; 16 << 10];
     let mut ready = Vec::with_capacity(256);
-    let mut under_way = workers.len();
+    let mut under_way = places.iter().flatten().count();
     while under_way > 0 && Instant::now() < plan.until + GRACE {
-        reactor.wait(plan.until + GRACE, &mut ready)?;
-        let more = Instant::now() < plan.until && outcome.failed < FAILURES;
+        gets.reactor.wait(plan.until + GRACE, &mut ready)?;
         for token in ready.iter().copied() {
-            let Some(place) = usize::try_from(token).ok().and_then(|slot| workers.get_mut(slot)) else {
+            let Some(place) = usize::try_from(token).ok().and_then(|slot| places.get_mut(slot)) else {
                 continue;
             };
             let Some(worker) = place.as_mut() else { continue };
             let reusable = match worker.receive(&mut scratch) {
                 Ok(Progress::Waiting) => continue,
                 Ok(Progress::Answered { reusable }) => {
-                    outcome.done += 1;
+                    gets.outcome.done += 1;
                     reusable && plan.reuse == Reuse::UntilToldOtherwise
                 }
                 Err(error) => {
-                    outcome.fail(format_args!("{error:#}"));
+                    gets.outcome.fail(format_args!("{error:#}"));
                     false
                 }
             };
-            if !more || issued >= plan.count {
-                *place = None;
-                under_way -= 1;
-                continue;
-            }
-            issued += 1;
-            if let Err(error) = next_request(place, reusable, plan.proxy, &reactor, token, &request) {
-                outcome.fail(format_args!("{error:#}"));
-                *place = None;
-                under_way -= 1;
-            }
+            let kept = place.take().filter(|_| reusable);
+            *place = gets.next(kept, token);
+            under_way -= usize::from(place.is_none());
         }
     }
     for _ in 0..under_way {
-        outcome.fail("no answer in time");
+        gets.outcome.fail("no answer in time");
     }
-    outcome.bytes = outcome.done * 100;
-    Ok(outcome)
+    gets.outcome.bytes = gets.outcome.done * BODY.len() as u64;
+    Ok(gets.outcome)
 }
 
-fn next_request(
-    place: &mut Option<Worker>,
-    reusable: bool,
-    proxy: SocketAddrV4,
-    reactor: &Reactor,
-    token: u64,
-    request: &[u8],
-) -> anyhow::Result<()> {
-    if !reusable {
-        *place = None;
-        *place = Some(Worker::connect(proxy, reactor, token)?);
+struct Gets<'a> {
+    plan: &'a Plan,
+    request: Vec<u8>,
+    reactor: Reactor,
+    outcome: Outcome,
+    issued: u64,
+}
+
+impl Gets<'_> {
+    /// Sends the next request on `kept` or on a new connection, unless all were sent; one that cannot be sent is
+    /// counted and the next is tried.
+    fn next(&mut self, mut kept: Option<Worker>, token: u64) -> Option<Worker> {
+        while self.issued < self.plan.count
+            && Instant::now() < self.plan.until
+            && self.outcome.failed < FAILURES
+        {
+            self.issued += 1;
+            match self.send(kept.take(), token) {
+                Ok(worker) => return Some(worker),
+                Err(error) => self.outcome.fail(format_args!("{error:#}")),
+            }
+        }
+        None
     }
-    if let Some(worker) = place {
-        worker.stream.write_all(request)?;
+
+    fn send(&self, kept: Option<Worker>, token: u64) -> anyhow::Result<Worker> {
+        let mut worker = match kept {
+            Some(worker) => worker,
+            None => Worker::connect(self.plan.proxy, &self.reactor, token)?,
+        };
+        worker.stream.write_all(&self.request)?;
+        Ok(worker)
     }
-    Ok(())
 }
 
 impl Worker {

@@ -39,7 +39,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
 }
 
 fn count(bench: &Bench, case: Case, row: &Row, origin: &Origin, perf: &std::path::Path) -> Result<String> {
-    let running = Running::start(row.peer, row.door, &bench.cores, origin, &bench.programs.ours())?;
+    let running = Running::start(row.peer, row.door, &bench.cores, origin.ports, &bench.programs.ours())?;
     let amount = case.warm_up();
     let load = || load::command(&bench.programs, case, row, running.address(row.door), origin, amount);
     load::run(load(), &bench.cores)?;

@@ -136,7 +136,7 @@ impl Case {
         }
     }
 
-    /// Units of a warm-up, from which the size of a round is calculated: requests, tunnels or MiB.
+    /// Units of a warm-up after which a fast peer is warm: requests, tunnels or MiB.
     pub(super) const fn warm_up(self) -> u64 {
         match self {
             Self::Get => 20_000,

@@ -47,7 +47,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
 const RESERVE: u64 = 2_000;
 
 fn measure(bench: &Bench, row: &Row, origin: &Origin, count: u64) -> Result<f64> {
-    let running = Running::start(row.peer, row.door, &bench.cores, origin, &bench.programs.ours())?;
+    let running = Running::start(row.peer, row.door, &bench.cores, origin.ports, &bench.programs.ours())?;
     let open = |count| {
         let at = running.address(row.door);
         Held::open(load::command(&bench.programs, Case::Idle, row, at, origin, count), &bench.cores)

@@ -54,8 +54,18 @@ fn cargo_build(package: &str) -> bool {
 /// The origin at work; it ends with its standard input.
 pub(super) struct Origin {
     child: Child,
+    /// Where it listens, on each of its addresses.
+    pub(super) ports: OriginPorts,
+}
+
+/// The origin's ports, one a service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OriginPorts {
+    /// Answers GET.
     pub(super) http: u16,
+    /// Sends back what it gets.
     pub(super) echo: u16,
+    /// Sends as many bytes as it is asked for.
     pub(super) source: u16,
 }
 
@@ -65,16 +75,17 @@ impl Origin {
     /// # Errors
     /// When it does not come up.
     pub(super) fn start(programs: &Programs, cores: &Cores) -> Result<Self> {
-        let (http, echo, source) = (site::free_port()?, site::free_port()?, site::free_port()?);
+        let ports =
+            OriginPorts { http: site::free_port()?, echo: site::free_port()?, source: site::free_port()? };
         let mut command = Command::new(&programs.origin);
-        for (name, port) in [("--http", http), ("--echo", echo), ("--source", source)] {
+        for (name, port) in [("--http", ports.http), ("--echo", ports.echo), ("--source", ports.source)] {
             command.arg(name).arg(port.to_string());
         }
         command.args(["--max-seconds", "7200"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = cores.spawn(cores.load, &mut command)?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("origin's output")?).read_line(&mut line)?;
-        let origin = Self { child, http, echo, source };
+        let origin = Self { child, ports };
         ensure!(line.trim() == "ready", "the origin did not come up");
         Ok(origin)
     }
@@ -112,11 +123,11 @@ pub(super) fn command(
     amount: u64,
 ) -> Command {
     let (mode, port, workers, count, bytes) = match case {
-        Case::Get | Case::Start => ("get", origin.http, 64, amount, 0),
-        Case::Connect | Case::Socks5 => ("exchange", origin.echo, 16, amount, 0),
-        Case::Bulk => ("bulk", origin.source, 1, 1, amount << 20),
-        Case::BulkSmall => ("bulk", origin.source, 1, amount, 1 << 20),
-        Case::Idle => ("idle", origin.echo, 1, amount, 0),
+        Case::Get | Case::Start => ("get", origin.ports.http, 64, amount, 0),
+        Case::Connect | Case::Socks5 => ("exchange", origin.ports.echo, 16, amount, 0),
+        Case::Bulk => ("bulk", origin.ports.source, 1, 1, amount << 20),
+        Case::BulkSmall => ("bulk", origin.ports.source, 1, amount, 1 << 20),
+        Case::Idle => ("idle", origin.ports.echo, 1, amount, 0),
     };
     let mut command = Command::new(&programs.load);
     let pairs = [

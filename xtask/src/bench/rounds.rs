@@ -59,7 +59,7 @@ pub(super) fn run(bench: &Bench, case: Case) -> Result<()> {
 
 impl Entrant {
     fn start(bench: &Bench, row: Row, origin: &Origin) -> Self {
-        let started = Running::start(row.peer, row.door, &bench.cores, origin, &bench.programs.ours());
+        let started = Running::start(row.peer, row.door, &bench.cores, origin.ports, &bench.programs.ours());
         let mut entrant = Self { row, running: None, trouble: String::new(), amount: 0, samples: Vec::new() };
         match started {
             Ok(running) => entrant.running = Some(running),
@@ -89,19 +89,18 @@ impl Entrant {
     fn calibrate(&mut self, bench: &Bench, case: Case, origin: &Origin) -> Result<()> {
         let seconds = if bench.options.quick { 0.6 } else { 2.5 };
         let mut amount = 20;
-        for _ in 0..4 {
+        for _ in 0..6 {
             let Some(sample) = self.measure(bench, case, origin, amount)? else { return Ok(()) };
             if sample.outcome.failed > 0 {
                 self.give_up(&format!("does not work: {}", sample.outcome.error));
                 return Ok(());
             }
             let burnt = sample.user + sample.kernel;
-            if burnt > 0.1 && amount >= case.warm_up() {
-                let wanted = amount as f64 * seconds / burnt;
-                self.amount = (wanted as u64).clamp(20, case.most());
-                return Ok(());
+            if burnt > 0.3 || (burnt > 0.1 && amount >= case.warm_up()) {
+                amount = ((amount as f64 * seconds / burnt) as u64).clamp(20, case.most());
+                break;
             }
-            amount = if amount < case.warm_up() { case.warm_up() } else { (amount * 4).min(case.most()) };
+            amount = (amount * 10).min(case.most());
         }
         self.amount = amount;
         Ok(())

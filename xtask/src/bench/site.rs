@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use super::case::Door;
 use super::cores::Cores;
-use super::load::Origin;
+use super::load::OriginPorts;
 use super::machine;
 use super::peer::{NGINX_STREAM, Peer};
 use super::process_tree;
@@ -40,7 +40,7 @@ impl Site {
     ///
     /// # Errors
     /// When a file cannot be written or no port is free.
-    pub(super) fn prepare(peer: Peer, origin: &Origin) -> Result<Self> {
+    pub(super) fn prepare(peer: Peer, origin: OriginPorts) -> Result<Self> {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let dir =
             env::temp_dir().join(format!("shoalway-bench-{}-{serial}-{}", std::process::id(), peer.name()));
@@ -64,7 +64,7 @@ impl Site {
         Ok(site)
     }
 
-    fn fill(&self, template: &str, origin: &Origin) -> String {
+    fn fill(&self, template: &str, origin: OriginPorts) -> String {
         let descriptors = machine::descriptors();
         let user = machine::user();
         let service_user = if machine::is_root() { "trafficserver" } else { user.as_str() };
@@ -114,7 +114,13 @@ impl Running {
     ///
     /// # Errors
     /// When it cannot be started, ends, or does not listen within 10 s; with the last it said.
-    pub(super) fn start(peer: Peer, door: Door, cores: &Cores, origin: &Origin, ours: &Path) -> Result<Self> {
+    pub(super) fn start(
+        peer: Peer,
+        door: Door,
+        cores: &Cores,
+        origin: OriginPorts,
+        ours: &Path,
+    ) -> Result<Self> {
         let site = Site::prepare(peer, origin)?;
         let mut command = tied_to_us(&peer.command(&site.dir, ours));
         let child = spawn(&mut command, &site, cores)?;
@@ -229,3 +235,30 @@ const FIRST_PORT: u16 = 21_000;
 const LAST_PORT: u16 = 32_000;
 static NEXT_PORT: AtomicU16 = AtomicU16::new(FIRST_PORT);
 static SERIAL: AtomicU16 = AtomicU16::new(0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_of_a_template_stays_unfilled() {
+        for peer in Peer::ALL {
+            let site = Site::prepare(peer, OriginPorts { http: 1, echo: 2, source: 3 })
+                .expect("templates are there");
+            for (_, name) in peer.templates() {
+                let text = fs::read_to_string(site.dir.join(name)).expect("written");
+                assert!(!text.contains('@'), "{name}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_site_goes_with_its_owner() {
+        let site =
+            Site::prepare(Peer::Squid, OriginPorts { http: 1, echo: 2, source: 3 }).expect("a directory");
+        let dir = site.dir.clone();
+        assert!(dir.join("squid.conf").is_file());
+        drop(site);
+        assert!(!dir.exists());
+    }
+}

@@ -52,7 +52,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
 }
 
 fn once(bench: &Bench, peer: Peer, origin: &Origin) -> Result<Duration> {
-    let site = Site::prepare(peer, origin)?;
+    let site = Site::prepare(peer, origin.ports)?;
     let ours = bench.programs.ours();
     if peer != Peer::Shoalway {
         let (command, at) = (peer.command(&site.dir, &ours), site.address(Door::Proxy));
