@@ -57,7 +57,7 @@ impl Answer {
             body.push_str(&format!("<p><b>{}</b></p>", escaped(say)));
         }
         body.push_str(&format!(
-            "<p>Rule {rule} of this proxy does not allow it:</p><pre>{}</pre>",
+            "<p>This is not allowed by rule {rule} of this proxy:</p><pre>{}</pre>",
             escaped(text)
         ));
         Self::page(403, "Blocked by a rule", &body)

@@ -94,6 +94,15 @@ impl Admitted {
         Some(Self { shard: Arc::clone(shard), listener: Arc::clone(listener), capped })
     }
 
+    /// A connection that no listener let in: for streams that come from elsewhere, and for tests.
+    #[must_use]
+    pub fn uncounted() -> Self {
+        let (shard, listener): (Arc<ShardCounters>, Arc<ListenerCounters>) = Default::default();
+        shard.connections.add(1);
+        listener.open.add(1);
+        Self { shard, listener, capped: None }
+    }
+
     /// The counters of the listener that took the connection.
     #[must_use]
     pub const fn counters(&self) -> &Arc<ListenerCounters> {

@@ -1,0 +1,182 @@
+//! The head of the answer: interim ones are passed on, the final one decides what becomes of both connections.
+
+use super::{Ended, Exchange, INTERIM, Stage};
+use crate::h1::body::{BodyFlow, Framing};
+use crate::h1::exchange::Around;
+use crate::service::Failed;
+use shoalway_net::buffers::{Buffer, Class};
+use shoalway_wire::http1::compose::{Edits, write_response};
+use shoalway_wire::http1::framing::{BodyLength, Version};
+use shoalway_wire::http1::known::Known;
+use shoalway_wire::http1::refusal::Refusal;
+use shoalway_wire::http1::response::ResponseView;
+use std::task::{Context, Poll, ready};
+
+pub(super) enum Answered {
+    Final,
+    Switched(Ended),
+    /// The stage has changed: another connection, or an answer of ours.
+    Failed,
+}
+
+enum Parsed {
+    More,
+    Interim,
+    Final,
+    Switched(Ended),
+    Failed,
+}
+
+impl Exchange {
+    /// Reads heads until the final one was composed for the client.
+    pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>, around: &mut Around<'_>) -> Poll<Answered> {
+        loop {
+            match self.parse_answer(around) {
+                Parsed::Final => return Poll::Ready(Answered::Final),
+                Parsed::Switched(ended) => return Poll::Ready(Answered::Switched(ended)),
+                Parsed::Failed => return Poll::Ready(Answered::Failed),
+                Parsed::Interim => {
+                    if let Poll::Ready(Err(_)) = self.down_out.poll_send(cx, around.client) {
+                        return Poll::Ready(Answered::Switched(self.broken("client_reset")));
+                    }
+                }
+                Parsed::More => match ready!(self.read_answer(cx, around)) {
+                    Ok(()) => {}
+                    Err(()) => return Poll::Ready(Answered::Failed),
+                },
+            }
+        }
+    }
+
+    fn read_answer(&mut self, cx: &mut Context<'_>, around: &mut Around<'_>) -> Poll<Result<(), ()>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(Err(())) };
+        let mut buffer = match self.down.buffer.take() {
+            Some(buffer) => buffer,
+            None => around.shard.buffers().take(Class::Medium),
+        };
+        if !buffer.make_room() {
+            self.fail(around, &Failed::BadAnswer(Refusal::HeadTooLarge));
+            return Poll::Ready(Err(()));
+        }
+        match connection.stream.poll_fill(cx, buffer.space()) {
+            Poll::Pending => {
+                self.down.buffer = (!buffer.is_empty()).then_some(buffer);
+                self.watch_client(cx, around);
+                if !self.down_out.rest().is_empty() {
+                    // Interim answers that the client has not taken yet; its end is noticed when writing.
+                    let _later = self.down_out.poll_send(cx, around.client);
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Ok(n)) if n > 0 => {
+                buffer.commit(n);
+                self.down.buffer = Some(buffer);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(_) => {
+                self.upstream_closed(around, buffer.is_empty());
+                Poll::Ready(Err(()))
+            }
+        }
+    }
+
+    /// The upstream is gone before its answer: one more try on a fresh connection where that is safe.
+    fn upstream_closed(&mut self, around: &mut Around<'_>, nothing_read: bool) {
+        let reused = self.connection.take().is_some_and(|connection| connection.reused);
+        let safe = self.asked.method.is_idempotent() || self.up_out.sent == 0;
+        if nothing_read && reused && safe && !self.up.gone {
+            self.up_out.sent = 0;
+            self.up_over = false;
+            self.up_broken = false;
+            self.acquire(around, false);
+        } else {
+            self.fail(around, &Failed::UpstreamClosed);
+        }
+    }
+
+    fn parse_answer(&mut self, around: &mut Around<'_>) -> Parsed {
+        let Some(buffer) = &self.down.buffer else { return Parsed::More };
+        let parsed = match buffer.is_empty() {
+            true => Ok(None),
+            false => self.response.parse(buffer.filled(), &around.config.http, self.asked),
+        };
+        match parsed {
+            Ok(None) => Parsed::More,
+            Ok(Some(len)) => self.on_head(around, len),
+            Err(refusal) => {
+                self.fail(around, &Failed::BadAnswer(refusal));
+                Parsed::Failed
+            }
+        }
+    }
+
+    fn on_head(&mut self, around: &mut Around<'_>, len: usize) -> Parsed {
+        let Some(mut buffer) = self.down.buffer.take() else { return Parsed::More };
+        let view = self.response.view(buffer.filled().get(..len).unwrap_or_default());
+        let (status, body) = (view.status(), view.body());
+        around.service.edit_response(view, &mut self.edits);
+        if view.is_interim() {
+            if self.version == Version::Http11 {
+                write_response(&mut self.down_out.bytes, view, &self.edits);
+            }
+            self.edits.clear();
+            buffer.consume(len);
+            self.down.buffer = Some(buffer);
+            self.response.clear();
+            if self.down_out.rest().len() > INTERIM {
+                self.fail(around, &Failed::BadAnswer(Refusal::HeadTooLarge));
+                return Parsed::Failed;
+            }
+            return Parsed::Interim;
+        }
+        self.account.status = status;
+        if status == 101 {
+            return Parsed::Switched(self.switch(around, buffer, len));
+        }
+        self.reusable = view.keep_alive() && body != BodyLength::UntilClose;
+        let refused_upload = !self.up.is_read() && status >= 300;
+        self.keep &= body != BodyLength::UntilClose && !refused_upload && !around.shard.is_draining();
+        let framing = say_connection(&mut self.keep, self.version, view, &mut self.edits);
+        write_response(&mut self.down_out.bytes, view, &self.edits);
+        self.edits.clear();
+        buffer.consume(len);
+        self.down = BodyFlow::new(body, &around.config.http, framing);
+        self.down.buffer = Some(buffer);
+        self.answered = true;
+        Parsed::Final
+    }
+
+    /// 101: what follows are bytes of another protocol, both ways.
+    fn switch(&mut self, around: &mut Around<'_>, mut buffer: Buffer, len: usize) -> Ended {
+        let view = self.response.view(buffer.filled().get(..len).unwrap_or_default());
+        write_response(&mut self.down_out.bytes, view, &self.edits);
+        self.edits.clear();
+        buffer.consume(len);
+        let Some(connection) = self.connection.take() else { return Ended::Reset };
+        let mut upstream = connection.stream;
+        upstream.unread(buffer.filled());
+        upstream.unread(self.down_out.rest());
+        if let Some(head) = around.head.as_ref() {
+            around.client.unread(head.filled().get(self.head_len..).unwrap_or_default());
+        }
+        self.stage = Stage::Over;
+        Ended::Tunnel(upstream, connection.addr, 101)
+    }
+}
+
+/// Says in the answer's head whether the client's connection stays. HTTP/1.0 knows no chunks: then it does not.
+fn say_connection(keep: &mut bool, version: Version, view: ResponseView<'_>, edits: &mut Edits) -> Framing {
+    let mut framing = Framing::Kept;
+    if version == Version::Http10 && view.body() == BodyLength::Chunked {
+        edits.drop_known(&view, Known::TransferEncoding);
+        edits.drop_known(&view, Known::Trailer);
+        framing = Framing::Removed;
+        *keep = false;
+    }
+    match (*keep, version) {
+        (false, _) => edits.add(b"Connection", b"close"),
+        (true, Version::Http10) => edits.add(b"Connection", b"keep-alive"),
+        (true, Version::Http11) => true,
+    };
+    framing
+}

@@ -1,0 +1,7 @@
+//! Whole connections in memory with paused time: a client that types, upstreams that answer by hand.
+
+mod bodies;
+mod deadlines;
+mod keeping;
+mod kit;
+mod switching;
