@@ -4,9 +4,13 @@
 //! their shard, so they need no locks and their futures need not be `Send`. Not here: which way out is taken
 //! (`forward/dispatch`, later `reverse/attempt`), the ways themselves (`forward/outbound`).
 
+use crate::dialer::DialError;
+use crate::egress_guard::GuardRule;
+use crate::resolver::ResolveError;
 use crate::shard::Shard;
 use crate::stream::Stream;
 use shoalway_types::{Failure, Retry, Side, Target};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,6 +19,9 @@ use std::time::Duration;
 
 /// A boxed future that stays on its shard.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Asked for every address a name resolved to here; the error is the name of the rule that refuses it.
+pub type Permit = Rc<dyn Fn(SocketAddr) -> Result<(), String>>;
 
 /// Who wants to go where: what a way out may know.
 #[derive(Clone)]
@@ -27,6 +34,8 @@ pub struct Session {
     pub target: Rc<Target>,
     /// How long establishing may take.
     pub limit: Duration,
+    /// The operator's rules about addresses, when there are any. For ways that resolve names here.
+    pub permit: Option<Permit>,
 }
 
 /// A way out, as configured. Shared by all shards.
@@ -57,6 +66,8 @@ pub enum PlainHttp<'a> {
         proxy: &'a Target,
         /// Value for `Proxy-Authorization`.
         authorization: Option<&'a str>,
+        /// Opens a connection to the proxy itself, whatever the session's target.
+        connect: &'a Rc<dyn Connect>,
     },
 }
 
@@ -123,6 +134,52 @@ impl ConnectError {
     }
 }
 
+impl From<DialError> for ConnectError {
+    fn from(error: DialError) -> Self {
+        let word = error.proxy_status();
+        match error {
+            DialError::Resolve(error) => {
+                let kind = match error {
+                    ResolveError::NotFound | ResolveError::NoAddress => ConnectErrorKind::NameNotFound,
+                    ResolveError::Timeout { .. } => ConnectErrorKind::Timeout,
+                    ResolveError::Busy | ResolveError::Closed => ConnectErrorKind::Local,
+                    ResolveError::ServerFailure { .. } | ResolveError::Unreachable(_) => {
+                        ConnectErrorKind::Dns
+                    }
+                };
+                Self::new(kind, word, error.to_string())
+            }
+            DialError::Timeout { after } => Self::timeout(after),
+            DialError::Refused { rule } if rule == GuardRule::OwnListener.word() => {
+                Self::new(ConnectErrorKind::Forbidden, "proxy_loop_detected", GuardRule::OwnListener.text())
+            }
+            DialError::Refused { rule } => {
+                Self::new(ConnectErrorKind::Forbidden, word, format!("the address is refused by {rule}"))
+            }
+            DialError::Connect(error) => {
+                let (kind, text) = connect_kind(error.kind());
+                Self::new(kind, word, text)
+            }
+            error @ (DialError::NoDescriptors(_) | DialError::NoLocalAddress(_)) => {
+                Self::new(ConnectErrorKind::Local, word, error.to_string())
+            }
+        }
+    }
+}
+
+fn connect_kind(kind: io::ErrorKind) -> (ConnectErrorKind, &'static str) {
+    match kind {
+        io::ErrorKind::ConnectionRefused => {
+            (ConnectErrorKind::Refused, "the far side refused the connection")
+        }
+        io::ErrorKind::TimedOut => (ConnectErrorKind::Timeout, "the far side did not answer in time"),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+            (ConnectErrorKind::Reset, "the far side broke the connection while it was being set up")
+        }
+        _ => (ConnectErrorKind::Unreachable, "there is no way to the far side"),
+    }
+}
+
 impl Failure for ConnectError {
     fn side(&self) -> Side {
         match self.kind {
@@ -158,5 +215,38 @@ impl Failure for ConnectError {
 
     fn word(&self) -> &'static str {
         self.word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_dialer_says_keeps_its_kind_and_word() {
+        use ConnectErrorKind as Kind;
+        let refused = |rule: &'static str| DialError::Refused { rule: rule.into() };
+        let io = |kind: io::ErrorKind| DialError::Connect(kind.into());
+        for (error, kind, word) in [
+            (DialError::Resolve(ResolveError::NotFound), Kind::NameNotFound, "dns_error"),
+            (DialError::Resolve(ResolveError::ServerFailure { code: 2 }), Kind::Dns, "dns_error"),
+            (
+                DialError::Resolve(ResolveError::Timeout { after: Duration::ZERO }),
+                Kind::Timeout,
+                "dns_timeout",
+            ),
+            (DialError::Resolve(ResolveError::Busy), Kind::Local, "proxy_internal_error"),
+            (DialError::Timeout { after: Duration::ZERO }, Kind::Timeout, "connection_timeout"),
+            (refused("own_listener"), Kind::Forbidden, "proxy_loop_detected"),
+            (refused("loopback"), Kind::Forbidden, "destination_ip_prohibited"),
+            (io(io::ErrorKind::ConnectionRefused), Kind::Refused, "connection_refused"),
+            (io(io::ErrorKind::ConnectionReset), Kind::Reset, "connection_terminated"),
+            (io(io::ErrorKind::TimedOut), Kind::Timeout, "connection_timeout"),
+            (io(io::ErrorKind::HostUnreachable), Kind::Unreachable, "destination_ip_unroutable"),
+            (DialError::NoDescriptors(io::ErrorKind::Other.into()), Kind::Local, "proxy_internal_error"),
+        ] {
+            let error = ConnectError::from(error);
+            assert_eq!((error.kind, error.word), (kind, word));
+        }
     }
 }

@@ -70,6 +70,7 @@ impl Service for ToOne {
             target: Rc::new(Target::new(Host::parse("origin.example").unwrap(), 80)),
             limit: Duration::from_secs(10),
             user: None,
+            permit: None,
         }
     }
 
