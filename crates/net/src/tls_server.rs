@@ -7,8 +7,8 @@
 use crate::tls::{Roots, TlsConfigError, TlsError, TlsFault, certificates, private_key, provider, rejected};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use shoalway_types::Side;
 use std::io;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ impl TlsServer {
         let mut tls =
             builder.with_single_cert(certificates(cert_chain)?, private_key(key)?).map_err(rejected)?;
         tls.ticketer = Ticketer::new().map_err(TlsConfigError::Rejected)?;
+        // Tickets need no store; the default one is a lock that all shards would meet at.
+        tls.session_storage = Arc::new(NoServerSessionStorage {});
         tls.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(tls)) })
     }

@@ -3,7 +3,6 @@
 //! Not here: deadlines, which addresses may be tried.
 
 use super::Dialed;
-use super::error::is_exhausted;
 use crate::happy_eyeballs::{Race, RaceConfig, Step};
 use socket2::{SockRef, TcpKeepalive};
 use std::future::poll_fn;
@@ -42,7 +41,8 @@ impl Connector {
 /// Runs a race; the first connection wins, the others are closed.
 ///
 /// # Errors
-/// The error of the attempt that failed last, or at once one that says this machine has run out.
+/// The error of the attempt that failed last. Want of descriptors does not end a race: an attempt under way may
+/// still win.
 pub(super) async fn race(
     addrs: Vec<SocketAddr>,
     config: RaceConfig,
@@ -67,7 +67,6 @@ pub(super) async fn race(
         };
         match ended {
             Ok(dialed) => return Ok(dialed),
-            Err(error) if is_exhausted(&error) => return Err(error),
             Err(error) => race.failed(error),
         }
     }

@@ -99,8 +99,8 @@ pub(super) const fn prohibited(rule: GuardRule) -> DialError {
     DialError::Refused { rule: Cow::Borrowed(rule.word()) }
 }
 
-/// Whether another address would fail the same way, since it is this machine that has run out.
-pub(super) fn is_exhausted(error: &io::Error) -> bool {
+/// Whether it is this machine that has run out.
+fn is_exhausted(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
