@@ -13,12 +13,16 @@ use super::response::ResponseView;
 use super::target::RequestTarget;
 use super::tokens::{is_token, is_value_byte};
 
-/// What is to change in a head: fields to drop and fields to add. Used again after [`Edits::clear`].
+/// What is to change in a head: fields to drop, to replace and to add. Used again after [`Edits::clear`].
 #[derive(Debug, Default)]
 pub struct Edits {
     dropped: [u64; MAX_FIELDS.div_ceil(64)],
     /// Whole field lines.
     added: Vec<u8>,
+    /// Whole field lines that stand in the place of dropped fields.
+    replacing: Vec<u8>,
+    /// Position of a replaced field, and where its line ends in `replacing`.
+    replaced: Vec<(usize, usize)>,
 }
 
 impl Edits {
@@ -32,6 +36,8 @@ impl Edits {
     pub fn clear(&mut self) {
         self.dropped = Default::default();
         self.added.clear();
+        self.replacing.clear();
+        self.replaced.clear();
     }
 
     /// Drops the field at a position ([`super::fields::FieldView::index`]).
@@ -48,7 +54,7 @@ impl Edits {
         }
     }
 
-    /// Whether the field at a position is dropped.
+    /// Whether the field at a position does not go on as it was sent.
     #[must_use]
     pub fn is_dropped(&self, index: usize) -> bool {
         self.dropped.get(index / 64).is_some_and(|word| word & (1 << (index % 64)) != 0)
@@ -57,18 +63,26 @@ impl Edits {
     /// Adds a field behind those that were sent, and says whether it did: a name that is no token adds nothing.
     /// Controls in the value become spaces (RFC 9110 section 5.5), so that no value can add a line.
     pub fn add(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let good = is_token(name);
+        push_line(&mut self.added, name, value)
+    }
+
+    /// Puts another field in the place of the one at a position, dropped before or not; the same rules as for
+    /// [`Edits::add`]. Of several replacements of one field the first counts. `index` is that of a field of the head.
+    pub fn replace(&mut self, index: usize, name: &[u8], value: &[u8]) -> bool {
+        let good = push_line(&mut self.replacing, name, value);
         if good {
-            self.added.extend_from_slice(name);
-            self.added.extend_from_slice(b": ");
-            let from = self.added.len();
-            self.added.extend_from_slice(value);
-            for byte in self.added.iter_mut().skip(from).filter(|byte| !is_value_byte(**byte)) {
-                *byte = b' ';
-            }
-            self.added.extend_from_slice(b"\r\n");
+            self.drop_field(index);
+            self.replaced.push((index, self.replacing.len()));
         }
         good
+    }
+
+    /// The line in the place of a dropped field; empty when there is none.
+    fn replacement(&self, index: usize) -> &[u8] {
+        let Some(at) = self.replaced.iter().position(|(replaced, _)| *replaced == index) else { return &[] };
+        let begin = at.checked_sub(1).and_then(|before| self.replaced.get(before)).map_or(0, |(_, end)| *end);
+        let end = self.replaced.get(at).map_or(0, |(_, end)| *end);
+        self.replacing.get(begin..end).unwrap_or_default()
     }
 
     /// The added field lines, each with its CRLF.
@@ -85,6 +99,22 @@ impl Edits {
                 .map(move |word| at * 64 + word.trailing_zeros() as usize)
         })
     }
+}
+
+/// Appends a field line, or nothing when the name is no token.
+fn push_line(lines: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {
+    let good = is_token(name);
+    if good {
+        lines.extend_from_slice(name);
+        lines.extend_from_slice(b": ");
+        let from = lines.len();
+        lines.extend_from_slice(value);
+        for byte in lines.iter_mut().skip(from).filter(|byte| !is_value_byte(**byte)) {
+            *byte = b' ';
+        }
+        lines.extend_from_slice(b"\r\n");
+    }
+    good
 }
 
 /// Which form the target leaves in, RFC 9112 section 3.2.
@@ -163,6 +193,7 @@ fn write_fields(out: &mut Vec<u8>, fields: &FieldsView<'_>, edits: &Edits) {
     let mut from = fields.start();
     for index in edits.dropped() {
         out.extend_from_slice(fields.lines(from, fields.line_start(index)));
+        out.extend_from_slice(edits.replacement(index));
         from = fields.line_start(index + 1);
     }
     out.extend_from_slice(fields.lines(from, fields.line_start(usize::MAX)));

@@ -73,6 +73,20 @@ fn dropped_fields_are_gone_and_added_ones_are_last() {
 }
 
 #[test]
+fn replaced_fields_stand_where_the_old_ones_stood() {
+    let text = "GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: keep-alive\r\nB: 2\r\nTE: x\r\nC: 3\r\n\r\n";
+    let out = request(text, RequestLine::AsSent, |view, edits| {
+        mark(view, edits, Switch::Drop);
+        assert!(edits.replace(3, b"A", b"last"));
+        assert!(edits.replace(1, b"Connection", b"keep-alive"));
+        assert!(edits.replace(1, b"Connection", b"not this one"));
+        assert!(!edits.replace(0, b"no token", b""));
+    });
+    let left = "Host: a\r\nConnection: keep-alive\r\nB: 2\r\nA: last\r\nC: 3\r\n";
+    assert_eq!(out, format!("GET / HTTP/1.1\r\n{left}\r\n"));
+}
+
+#[test]
 fn nothing_that_is_added_can_add_a_line() {
     let mut edits = Edits::new();
     assert!(edits.add(b"X", b"a\r\nEvil: b\0c\td"));
