@@ -16,7 +16,7 @@ mod layers;
 mod literal;
 pub mod shape;
 mod structure;
-mod substitute;
+pub mod substitute;
 mod syntax;
 
 pub mod catalogue;
@@ -73,8 +73,11 @@ pub struct Loaded {
 pub fn load(request: &Request) -> Result<Loaded, Box<Report>> {
     let texts = Texts::read(request.file.as_deref(), &request.overrides, &request.surroundings);
     let unreadable = texts.problems.iter().any(|problem| problem.code == Code::Unreadable);
-    let (settings, view, problems) =
-        if unreadable { (None, View::default(), Vec::new()) } else { understand(&texts, &request.surroundings) };
+    let (settings, view, problems) = if unreadable {
+        (None, View::default(), Vec::new())
+    } else {
+        understand(&texts, &request.surroundings)
+    };
     let Texts { sources, problems: mut all, .. } = texts;
     all.extend(problems);
     let report = Report::new(sources, all);

@@ -3,3 +3,5 @@
 //! Only this crate knows the file format, the environment and the command line.
 
 pub mod config;
+
+pub mod cli;

@@ -76,7 +76,7 @@ impl Check<'_> {
 pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
     let tls = listeners::tls(file.proxy.tls.as_ref(), check);
     let access = access::access(&file.proxy, check);
-    let listeners = listeners::listeners(&file.proxy, tls.settings, &access, check);
+    let listeners = listeners::listeners(&file.proxy, tls.settings.as_ref(), &access, check);
     let admin = admin::admin(&file.admin, &listeners, check);
     let exits = exits::exits(&file.exits, &listeners, check);
     let rules = rules::rules(file, check);
@@ -84,7 +84,12 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
     let limits = limits::limits(&file.limits, check);
     let log = log(file, check);
     let fingerprints = Fingerprints {
-        listeners: fingerprint(&(json(&file.proxy.listen), json(&file.proxy.tls), access.required, tls.content)),
+        listeners: fingerprint(&(
+            json(&file.proxy.listen),
+            json(&file.proxy.tls),
+            access.required,
+            tls.content,
+        )),
         access: fingerprint(&(json(&file.proxy), &access.users_text)),
         rules: fingerprint(&(json(&file.rules), &rules.content, file.exits.keys().collect::<Vec<_>>())),
         exits: fingerprint(&json(&file.exits)),
@@ -139,7 +144,8 @@ fn fingerprint(content: &impl Hash) -> u64 {
 fn unknown_word(key: &str, at: &At<String>, known: &[&str], later: &[&str]) -> Problem {
     let word = at.get();
     if later.contains(&word.as_str()) {
-        let problem = Problem::new(Code::Later, at.place(), format!("`{word}` in `{key}` is not in this version"));
+        let problem =
+            Problem::new(Code::Later, at.place(), format!("`{word}` in `{key}` is not in this version"));
         return problem.label(format!("known: {}", known.join(", ")));
     }
     let label = match super::report::nearest(word, known.iter().copied()) {

@@ -18,13 +18,13 @@ use toml::de::{DeTable, DeValue};
 
 /// Everything that was read, before any of it is understood.
 #[derive(Default)]
-pub struct Texts {
+pub(super) struct Texts {
     /// The texts as written.
-    pub sources: Sources,
+    pub(super) sources: Sources,
     /// What went wrong so far.
-    pub problems: Vec<Problem>,
+    pub(super) problems: Vec<Problem>,
     /// Keys in lines that could not be read.
-    pub lost: BTreeSet<String>,
+    pub(super) lost: BTreeSet<String>,
     layers: Vec<Layer>,
 }
 
@@ -44,7 +44,7 @@ enum LayerKind {
 impl Texts {
     /// Reads the file, its includes and the overrides.
     #[must_use]
-    pub fn read(file: Option<&Path>, overrides: &[String], surroundings: &Surroundings) -> Self {
+    pub(super) fn read(file: Option<&Path>, overrides: &[String], surroundings: &Surroundings) -> Self {
         let mut texts = Self::default();
         if let Some(path) = file {
             texts.read_file(path, surroundings);
@@ -61,11 +61,13 @@ impl Texts {
             Err(error) => {
                 let message = format!("cannot read `{}`: {error}", path.display());
                 let problem = Problem::new(Code::Unreadable, NOWHERE, message);
-                self.problems.push(problem.fix("give a file with -c FILE, or print one with: shoalway config init"));
+                self.problems
+                    .push(problem.fix("give a file with -c FILE, or print one with: shoalway config init"));
                 return;
             }
         }
-        let wanted = self.layers.last().map(|layer| wanted_includes(layer.base, &layer.readable)).unwrap_or_default();
+        let wanted =
+            self.layers.last().map(|layer| wanted_includes(layer.base, &layer.readable)).unwrap_or_default();
         let dir = path.parent().unwrap_or(Path::new("")).to_owned();
         for (pattern, place) in wanted {
             match find(&dir, &pattern, surroundings) {
@@ -80,7 +82,8 @@ impl Texts {
             Ok(text) => self.add_file(path, text, LayerKind::Included),
             Err(error) => {
                 let message = format!("cannot read the included file `{}`", path.display());
-                self.problems.push(Problem::new(Code::Include, place.clone(), message).label(error.to_string()));
+                self.problems
+                    .push(Problem::new(Code::Include, place.clone(), message).label(error.to_string()));
             }
         }
     }
@@ -130,7 +133,7 @@ impl Texts {
 
     /// All layers as one table, and what is wrong with their meeting.
     #[must_use]
-    pub fn merged(&self) -> (DeTable<'_>, Vec<Problem>) {
+    pub(super) fn merged(&self) -> (DeTable<'_>, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut whole = DeTable::new();
         for layer in &self.layers {
@@ -148,7 +151,8 @@ impl Texts {
                     version(&mut table, None, &mut problems);
                     table.remove("version");
                     if let Some((key, _)) = table.remove_entry("include") {
-                        let problem = Problem::new(Code::Include, key.span(), "an included file includes no others");
+                        let problem =
+                            Problem::new(Code::Include, key.span(), "an included file includes no others");
                         problems.push(problem.fix("list the files in the main file"));
                     }
                     merge(&mut whole, table, Meeting::Join, &mut problems);
@@ -192,7 +196,9 @@ fn find(dir: &Path, pattern: &str, surroundings: &Surroundings) -> Result<Vec<Pa
     if parent.to_string_lossy().contains(['*', '?']) {
         return Err("`*` and `?` may stand in the last part of the path only".to_owned());
     }
-    let names = surroundings.names_in(parent).map_err(|error| format!("cannot list `{}`: {error}", parent.display()))?;
+    let names = surroundings
+        .names_in(parent)
+        .map_err(|error| format!("cannot list `{}`: {error}", parent.display()))?;
     let pattern: Vec<char> = name.chars().collect();
     let matches = |name: &String| glob(&pattern, &name.chars().collect::<Vec<_>>()) && !name.starts_with('.');
     Ok(names.iter().filter(|name| matches(name)).map(|name| parent.join(name)).collect())
@@ -257,7 +263,9 @@ fn shift_table(table: DeTable<'_>, by: usize) -> DeTable<'_> {
 fn shift_value(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
     let place = value.span().start + by..value.span().end + by;
     let inner = match value.into_inner() {
-        DeValue::Array(items) => DeValue::Array(items.into_iter().map(|item| shift_value(item, by)).collect()),
+        DeValue::Array(items) => {
+            DeValue::Array(items.into_iter().map(|item| shift_value(item, by)).collect())
+        }
         DeValue::Table(table) => DeValue::Table(shift_table(table, by)),
         plain @ (DeValue::String(_)
         | DeValue::Integer(_)
@@ -312,7 +320,8 @@ fn merge<'a>(whole: &mut DeTable<'a>, table: DeTable<'a>, meeting: Meeting, prob
                 whole.insert(key, Spanned::new(second, value));
             }
             (_, _, Meeting::Join) => {
-                let problem = Problem::new(Code::Twice, key.span(), format!("`{}` is set twice", key.get_ref()));
+                let problem =
+                    Problem::new(Code::Twice, key.span(), format!("`{}` is set twice", key.get_ref()));
                 problems.push(problem.label("the second one").also(first, "the first one"));
             }
         }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// The place of a byte range of the value of the string written at `place`.
 #[must_use]
-pub fn inside(sources: &Sources, place: &Place, range: Range<usize>) -> Place {
+pub(super) fn inside(sources: &Sources, place: &Place, range: Range<usize>) -> Place {
     let literal = sources.text(place);
     let start = place.start + offset(literal, range.start);
     // The end is the end of the last character, so that an escape is marked whole.
@@ -37,7 +37,8 @@ fn offset(literal: &str, wanted: usize) -> usize {
     while value < wanted && at < last {
         let rest = literal.get(at..last).unwrap_or_default();
         let Some(first) = rest.chars().next() else { break };
-        let (raw, decoded) = if basic && first == '\\' { escape(rest) } else { (first.len_utf8(), first.len_utf8()) };
+        let (raw, decoded) =
+            if basic && first == '\\' { escape(rest) } else { (first.len_utf8(), first.len_utf8()) };
         at += raw;
         value += decoded;
     }

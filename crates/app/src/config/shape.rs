@@ -122,7 +122,9 @@ fn kind_of(schema: &Value) -> Kind {
         return Kind::Named(Box::new(Shape::from_schema(inner)));
     }
     if let Some(Value::Array(words)) = schema.get("oneOf") {
-        return Kind::Choice(words.iter().map(|word| (text(word, "const"), text(word, "description"))).collect());
+        return Kind::Choice(
+            words.iter().map(|word| (text(word, "const"), text(word, "description"))).collect(),
+        );
     }
     let is = |name: &str| match schema.get("type") {
         Some(Value::String(one)) => one == name,
@@ -165,7 +167,13 @@ mod tests {
             assert!(at.doc.len() > 10, "{path} has no documentation");
             let list = matches!(at.kind, Kind::Texts);
             let is_list = [
-                "include", "rules", "proxy.listen", "proxy.clients", "proxy.auth", "proxy.reach", "dns.upstream",
+                "include",
+                "rules",
+                "proxy.listen",
+                "proxy.clients",
+                "proxy.auth",
+                "proxy.reach",
+                "dns.upstream",
             ]
             .contains(&path.as_str());
             assert_eq!(list, is_list, "{path}: {:?}", at.kind);

@@ -7,7 +7,6 @@ use super::file::File;
 use super::source::{Location, Sources};
 use serde::Deserialize;
 use serde_json::Value as Json;
-use std::fmt::Write;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
@@ -30,15 +29,6 @@ pub struct View {
     entries: Vec<Entry>,
 }
 
-/// Which values to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// Those that somebody wrote.
-    Written,
-    /// Defaults too.
-    All,
-}
-
 /// Whether to show where each value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -51,7 +41,10 @@ pub enum Origin {
 impl View {
     pub(super) fn new(file: &File, written: &DeTable<'_>, sources: &Sources) -> Self {
         let mut view = Self::default();
-        if let Ok(Json::Object(effective)) = serde_json::to_value(file) {
+        if let Ok(Json::Object(mut effective)) = serde_json::to_value(file) {
+            // The version is always shown first; what an include brought in is shown in its place.
+            effective.remove("version");
+            effective.remove("include");
             view.walk(&effective, Some(written), &[], sources);
         }
         // Keys of the table itself come before its inner tables: TOML has no way back out of a table.
@@ -89,31 +82,29 @@ impl View {
 
     /// As a TOML file that means the same, but for masked passwords.
     #[must_use]
-    pub fn to_toml(&self, which: Which, origin: Origin) -> String {
-        let mut out = String::new();
+    pub fn to_toml(&self, origin: Origin) -> String {
+        let mut out = "version = 1\n".to_owned();
         let mut table: &[String] = &[];
-        for entry in self.entries.iter().filter(|entry| which == Which::All || entry.origin.is_some()) {
+        for entry in &self.entries {
             if entry.table != table {
                 table = &entry.table;
                 let name: Vec<String> = table.iter().map(|part| quoted(part)).collect();
-                let gap = if out.is_empty() { "" } else { "\n" };
-                add(&mut out, format_args!("{gap}[{}]\n", name.join(".")));
+                out.push_str(&format!("\n[{}]\n", name.join(".")));
             }
             let comment = match (&entry.origin, origin) {
                 (_, Origin::Hidden) => String::new(),
                 (Some(at), Origin::Shown) => format!("  # {}:{}", at.file, at.line),
                 (None, Origin::Shown) => "  # default".to_owned(),
             };
-            add(&mut out, format_args!("{} = {}{comment}\n", quoted(&entry.key), entry.value));
+            out.push_str(&format!("{} = {}{comment}\n", quoted(&entry.key), entry.value));
         }
         out
     }
 
     /// As one JSON object: `{"values": [{"key", "value", "origin"}]}`, where the origin of a default is null.
     #[must_use]
-    pub fn to_json(&self, which: Which) -> Json {
-        let shown = self.entries.iter().filter(|entry| which == Which::All || entry.origin.is_some());
-        let values = shown.map(|entry| {
+    pub fn to_json(&self) -> Json {
+        let values = self.entries.iter().map(|entry| {
             let key: Vec<&str> = entry.table.iter().map(String::as_str).chain([entry.key.as_str()]).collect();
             serde_json::json!({ "key": key.join("."), "value": entry.value, "origin": entry.origin })
         });
@@ -128,7 +119,11 @@ fn as_written(value: &Spanned<DeValue<'_>>) -> Option<toml::Value> {
 /// A key as TOML writes it.
 fn quoted(key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !key.is_empty() && key.chars().all(plain) { key.to_owned() } else { toml::Value::from(key).to_string() }
+    if !key.is_empty() && key.chars().all(plain) {
+        key.to_owned()
+    } else {
+        toml::Value::from(key).to_string()
+    }
 }
 
 /// The value with the password of a URL replaced, unless it is a substitution.
@@ -143,11 +138,6 @@ fn mask(text: &str) -> Option<String> {
     let (user, password) = user.split_once(':')?;
     let is_reference = password.starts_with("${") && password.ends_with('}') && !password.contains(":-");
     (!is_reference).then(|| format!("{scheme}://{user}:***@{host}"))
-}
-
-fn add(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing into a String has no way to fail.
-    let _: Result<(), std::fmt::Error> = out.write_fmt(text);
 }
 
 #[cfg(test)]

@@ -141,7 +141,8 @@ mod tests {
         sources.add("a.toml".into(), "x = 1\n\u{e9}y = 2\n".into(), PathBuf::new());
         sources.add("-o 1".into(), "k=v".into(), PathBuf::new());
         let base = sources.get(1).unwrap().base();
-        for (place, shown) in [(1..2, "a.toml:1:1"), (9..10, "a.toml:2:2"), (base + 2..base + 3, "-o 1:1:3")] {
+        for (place, shown) in [(1..2, "a.toml:1:1"), (9..10, "a.toml:2:2"), (base + 2..base + 3, "-o 1:1:3")]
+        {
             let at = sources.locate(&place).unwrap();
             assert_eq!(format!("{}:{}:{}", at.file, at.line, at.column), shown);
         }

@@ -14,9 +14,24 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 /// Keys whose names are settled for later versions; a part `NAME` stands for any name.
 const LATER: &[&str] = &[
-    "acme", "auth", "cache", "node", "overlay", "quotas", "sites", "streams", "admin.oidc", "admin.token",
-    "limits.total_timeout", "lists.NAME.refresh", "lists.NAME.url", "log.keep", "log.notice", "proxy.inspect",
-    "proxy.pac", "runtime.on_reload",
+    "acme",
+    "auth",
+    "cache",
+    "node",
+    "overlay",
+    "quotas",
+    "sites",
+    "streams",
+    "admin.oidc",
+    "admin.token",
+    "limits.total_timeout",
+    "lists.NAME.refresh",
+    "lists.NAME.url",
+    "log.keep",
+    "log.notice",
+    "proxy.inspect",
+    "proxy.pac",
+    "runtime.on_reload",
 ];
 
 /// Names that people bring along from elsewhere, and where the same stands here.
@@ -28,7 +43,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// Notes and takes out what does not fit. `lost` gains the last part of each key that is taken out.
-pub fn fit(table: &mut DeTable<'_>, shape: &Shape, problems: &mut Vec<Problem>, lost: &mut BTreeSet<String>) {
+pub(super) fn fit(
+    table: &mut DeTable<'_>,
+    shape: &Shape,
+    problems: &mut Vec<Problem>,
+    lost: &mut BTreeSet<String>,
+) {
     let mut walk = Walk { root: shape, problems, lost };
     walk.table(table, shape, &[]);
 }
@@ -54,7 +74,9 @@ impl Walk<'_> {
                     }
                 },
                 Kind::Named(known) => self.value(value, known, &inner),
-                Kind::Text { .. } | Kind::Texts | Kind::Choice(_) | Kind::Integer { .. } | Kind::Boolean => true,
+                Kind::Text { .. } | Kind::Texts | Kind::Choice(_) | Kind::Integer { .. } | Kind::Boolean => {
+                    true
+                }
             };
             if !fits {
                 out.push(name);
@@ -67,9 +89,11 @@ impl Walk<'_> {
     }
 
     fn unknown(&mut self, name: &str, place: Place, keys: &BTreeMap<String, Shape>, path: &[String]) {
-        let within = if path.is_empty() { "at the top".to_owned() } else { format!("in [{}]", path.join(".")) };
+        let within =
+            if path.is_empty() { "at the top".to_owned() } else { format!("in [{}]", path.join(".")) };
         if is_later(path, name) {
-            let problem = Problem::new(Code::Later, place, format!("`{name}` {within} is not in this version"));
+            let problem =
+                Problem::new(Code::Later, place, format!("`{name}` {within} is not in this version"));
             self.problems.push(problem.label("leave it out"));
             return;
         }
@@ -120,11 +144,12 @@ impl Walk<'_> {
             (Kind::Choice(words), DeValue::String(text)) => self.choice(words, text, place, key),
             (Kind::Integer { min, max }, DeValue::Integer(number)) => {
                 let digits: String = number.as_str().chars().filter(|c| *c != '_').collect();
-                let number = i64::from_str_radix(&digits, number.radix()).ok();
-                if number.is_some_and(|number| (*min..=*max).contains(&number)) {
+                let value = i64::from_str_radix(&digits, number.radix()).ok();
+                if value.is_some_and(|value| (*min..=*max).contains(&value)) {
                     return true;
                 }
-                let problem = Problem::new(Code::Range, place, format!("`{key}` is out of range"));
+                let message = format!("`{key}` is out of range: `{}`", number.as_str());
+                let problem = Problem::new(Code::Range, place, message);
                 self.problems.push(problem.label(format!("from {min} to {max}")));
                 false
             }
@@ -158,7 +183,8 @@ impl Walk<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known: {}", known.join(", ")),
         };
-        self.problems.push(Problem::new(Code::UnknownWord, place, format!("`{text}` is no `{key}`")).label(label));
+        self.problems
+            .push(Problem::new(Code::UnknownWord, place, format!("`{text}` is no `{key}`")).label(label));
         false
     }
 }
@@ -182,7 +208,7 @@ fn mismatch(kind: &Kind, found: &DeValue<'_>, place: Place, key: &str) -> Proble
             "memory" => "%",
             _ => " KiB",
         };
-        let problem = Problem::new(Code::NoUnit, place, format!("`{key}` needs a unit"));
+        let problem = Problem::new(Code::NoUnit, place, format!("`{key}` needs a unit: `{number}`"));
         return problem.label(format!("did you mean \"{number}{unit}\"?"));
     }
     let message = format!("`{key}` must be {}, not {}", kind.words(), article(found));
@@ -193,7 +219,9 @@ fn mismatch(kind: &Kind, found: &DeValue<'_>, place: Place, key: &str) -> Proble
         }
         (Kind::Integer { .. }, DeValue::String(_)) => problem.label("without quotes"),
         (Kind::Text { .. }, DeValue::Array(items)) if items.len() == 1 => problem.label("without brackets"),
-        (Kind::Text { .. } | Kind::Texts | Kind::Choice(_), _) if number.is_some() => problem.label("put it in quotes"),
+        (Kind::Text { .. } | Kind::Texts | Kind::Choice(_), _) if number.is_some() => {
+            problem.label("put it in quotes")
+        }
         _ => problem,
     }
 }
@@ -214,7 +242,8 @@ fn is_later(path: &[String], name: &str) -> bool {
     let whole: Vec<&str> = path.iter().map(String::as_str).chain([name]).collect();
     LATER.iter().any(|later| {
         let later: Vec<&str> = later.split('.').collect();
-        later.len() == whole.len() && later.iter().zip(&whole).all(|(part, word)| *part == "NAME" || part == word)
+        later.len() == whole.len()
+            && later.iter().zip(&whole).all(|(part, word)| *part == "NAME" || part == word)
     })
 }
 

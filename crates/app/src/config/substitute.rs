@@ -28,14 +28,14 @@ struct Piece {
 impl Origins {
     /// Whether the byte at this offset of the result came from a substitution, not from the file.
     #[must_use]
-    pub fn substituted(&self, place: &Place, after: usize) -> bool {
+    pub(super) fn substituted(&self, place: &Place, after: usize) -> bool {
         let Some(pieces) = self.by_start.get(&place.start) else { return false };
         pieces.iter().any(|piece| !piece.verbatim && piece.after.contains(&after))
     }
 
     /// The offset before substitution, for an offset after it in the string at `place`.
     #[must_use]
-    pub fn before(&self, place: &Place, after: usize) -> usize {
+    pub(super) fn before(&self, place: &Place, after: usize) -> usize {
         let Some(pieces) = self.by_start.get(&place.start) else { return after };
         match pieces.iter().find(|piece| after < piece.after.end).or(pieces.last()) {
             Some(piece) if piece.verbatim => piece.before + after.saturating_sub(piece.after.start),
@@ -46,7 +46,7 @@ impl Origins {
 }
 
 /// Substitutes in every string of the table. A string with a mistake keeps its text as written.
-pub fn substitute(
+pub(super) fn substitute(
     table: &mut DeTable<'_>,
     sources: &Sources,
     surroundings: &Surroundings,
@@ -113,7 +113,8 @@ impl Walk<'_> {
                 Part::Open => {
                     let message = "a substitution is not closed";
                     let inner = super::literal::inside(self.sources, place, at..text.len());
-                    self.problems.push(Problem::new(Code::Substitution, inner, message).label("`}` is missing"));
+                    self.problems
+                        .push(Problem::new(Code::Substitution, inner, message).label("`}` is missing"));
                     return None;
                 }
                 Part::Inner(inner) => {
@@ -139,7 +140,8 @@ impl Walk<'_> {
         if let Some(path) = inner.strip_prefix("file:") {
             let dir = self.sources.of(place).map(|source| source.dir().to_owned()).unwrap_or_default();
             let text = self.surroundings.read_text(&dir.join(path)).map_err(|error| {
-                Problem::new(Code::Substitution, here, format!("cannot read the file `{path}`")).label(error.to_string())
+                Problem::new(Code::Substitution, here, format!("cannot read the file `{path}`"))
+                    .label(error.to_string())
             })?;
             let text = text.strip_suffix('\n').unwrap_or(&text);
             return Ok(text.strip_suffix('\r').unwrap_or(text).to_owned());
@@ -150,15 +152,19 @@ impl Walk<'_> {
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(plain) {
-            let problem = Problem::new(Code::Substitution, here, format!("`${{{inner}}}` is no known substitution"));
-            return Err(problem.label("known: ${NAME}, ${NAME:-value}, ${file:PATH}").fix("write `$${` for a plain `${`"));
+            let problem =
+                Problem::new(Code::Substitution, here, format!("`${{{inner}}}` is no known substitution"));
+            return Err(problem
+                .label("known: ${NAME}, ${NAME:-value}, ${file:PATH}")
+                .fix("write `$${` for a plain `${`"));
         }
         match (self.surroundings.variable(name), missing) {
             (Some(value), None) => Ok(value.to_owned()),
             (Some(value), Some(_)) if !value.is_empty() => Ok(value.to_owned()),
             (_, Some(missing)) => Ok(missing.to_owned()),
             (None, None) => {
-                let problem = Problem::new(Code::NoVariable, here, format!("the variable `{name}` is not set"));
+                let problem =
+                    Problem::new(Code::NoVariable, here, format!("the variable `{name}` is not set"));
                 Err(problem.fix(format!("set it, or write `${{{name}:-value}}`")))
             }
         }

@@ -15,23 +15,24 @@ use toml::de::DeTable;
 const MOST: usize = 50;
 
 /// A text made readable.
-pub struct Readable {
+pub(super) struct Readable {
     /// The text with unreadable lines blanked; always TOML.
-    pub text: String,
+    pub(super) text: String,
     /// What was wrong, with places relative to the text.
-    pub problems: Vec<Problem>,
+    pub(super) problems: Vec<Problem>,
     /// Last parts of the keys and parts of the headers in blanked lines, so that nobody calls them missing.
-    pub lost: BTreeSet<String>,
+    pub(super) lost: BTreeSet<String>,
 }
 
 /// Notes and blanks what is not TOML.
 #[must_use]
-pub fn readable(text: &str) -> Readable {
+pub(super) fn readable(text: &str) -> Readable {
     let mut result = Readable { text: text.to_owned(), problems: Vec::new(), lost: BTreeSet::new() };
     while let Err(error) = DeTable::parse(&result.text) {
         let at = error.span().unwrap_or(0..0);
         let whole = result.problems.len() >= MOST;
-        let lines = if whole { 0..result.text.len() } else { statement(&result.text, at.start, error.message()) };
+        let lines =
+            if whole { 0..result.text.len() } else { statement(&result.text, at.start, error.message()) };
         let blanked = blank(&result.text, lines.clone());
         if blanked == result.text {
             // Nothing left to take away here: give up on the text, keep what was found.
@@ -56,7 +57,11 @@ fn problem(at: Place, message: &str) -> Problem {
     let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     let label = if expected.is_empty() { String::new() } else { format!("expected {expected}") };
     let problem = Problem::new(Code::Syntax, at, format!("this is not TOML: {what}")).label(label);
-    if what.contains("string values must be quoted") { problem.fix("put the value in quotes") } else { problem }
+    if what.contains("string values must be quoted") {
+        problem.fix("put the value in quotes")
+    } else {
+        problem
+    }
 }
 
 /// The lines to blank for a mistake at an offset.
@@ -166,7 +171,8 @@ mod tests {
     #[test]
     fn a_key_set_twice_has_its_own_code() {
         let result = readable("a = 1\na = 2\n");
-        let found: Vec<_> = result.problems.iter().map(|problem| (problem.code.id(), problem.place.start)).collect();
+        let found: Vec<_> =
+            result.problems.iter().map(|problem| (problem.code.id(), problem.place.start)).collect();
         assert_eq!(found, [("C004", 6)]);
     }
 }

@@ -76,18 +76,23 @@ fn users(proxy: &ProxySection, required: bool, check: &mut Check<'_>) -> (Option
     let Some(at) = &proxy.users else {
         if let (true, false, Some(first)) = (required, check.is_lost("users"), proxy.auth.items().first()) {
             let problem = Problem::new(Code::NoUsers, first.place(), "`auth` has no file of users to ask");
-            check.add(problem.fix("add users = \"users.htpasswd\"; make it with: htpasswd -B -c users.htpasswd NAME"));
+            check.add(
+                problem
+                    .fix("add users = \"users.htpasswd\"; make it with: htpasswd -B -c users.htpasswd NAME"),
+            );
         }
         return (None, String::new());
     };
     let Some(file) = check.read(at, "the file of users") else { return (None, String::new()) };
     if !required && !check.is_lost("auth") {
-        let problem = Problem::new(Code::UnusedUsers, at.place(), "`users` is given, but nobody is asked to log in");
+        let problem =
+            Problem::new(Code::UnusedUsers, at.place(), "`users` is given, but nobody is asked to log in");
         check.add(problem.fix("add auth = [\"basic\"]"));
     }
     match Users::parse(&file.text) {
         Ok(users) if users.is_empty() => {
-            let problem = Problem::new(Code::Users, at.place(), "the file of users is empty: nobody could log in");
+            let problem =
+                Problem::new(Code::Users, at.place(), "the file of users is empty: nobody could log in");
             check.add(problem.fix(format!("htpasswd -B {} NAME", file.path.display())));
             (None, file.text)
         }

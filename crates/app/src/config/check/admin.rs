@@ -31,7 +31,8 @@ fn port(section: &AdminSection, listeners: &[Listener], check: &mut Check<'_>) -
     }
     let addr = address(at, check)?;
     if !addr.ip().to_canonical().is_loopback() {
-        let problem = Problem::new(Code::OpenAdmin, at.place(), format!("others could reach the admin port {addr}"));
+        let problem =
+            Problem::new(Code::OpenAdmin, at.place(), format!("others could reach the admin port {addr}"));
         check.add(problem.fix(format!("write listen = \"127.0.0.1:{}\"", addr.port())));
         return None;
     }

@@ -13,7 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) fn servers(section: &DnsSection, check: &mut Check<'_>) -> Vec<DnsServer> {
     let items = section.upstream.items();
     if items.is_empty() && !check.is_lost("upstream") {
-        let problem = Problem::new(Code::Missing, 0..0, "`upstream` in [dns] is empty: no name could be resolved");
+        let problem =
+            Problem::new(Code::Missing, 0..0, "`upstream` in [dns] is empty: no name could be resolved");
         check.add(problem.fix("write upstream = [\"system\"], or leave the key out"));
     }
     let mut servers = Vec::new();
@@ -40,8 +41,9 @@ fn server(text: &str) -> Result<DnsServer, &'static str> {
         Some(("udp", rest)) => address(rest, 53).map(DnsServer::Udp),
         Some(("tcp", rest)) => address(rest, 53).map(DnsServer::Tcp),
         Some(("tls", rest)) => {
-            let (name, addr) = rest.split_once('@').ok_or("write tls://NAME@ADDRESS, with the certificate's name")?;
-            let name = DomainName::parse(name).map_err(|_| "the part before @ is no name")?;
+            let (name, addr) =
+                rest.split_once('@').ok_or("write tls://NAME@ADDRESS, with the certificate's name")?;
+            let name = DomainName::parse(name).or(Err("the part before @ is no name"))?;
             Ok(DnsServer::Tls { addr: address(addr, 853)?, name: name.as_str().to_owned() })
         }
         Some(("https", rest)) => https(rest),
@@ -57,7 +59,7 @@ fn https(rest: &str) -> Result<DnsServer, &'static str> {
     if path.bytes().any(|b| b <= b' ' || b >= 0x7f) {
         return Err("the path holds a character outside printable ASCII");
     }
-    let target = Target::parse(authority, Some(443)).map_err(|_| "the host or port is not valid")?;
+    let target = Target::parse(authority, Some(443)).or(Err("the host or port is not valid"))?;
     Ok(DnsServer::Https { host: target.host, port: target.port, path: path.to_owned() })
 }
 
@@ -65,7 +67,7 @@ fn address(text: &str, port: u16) -> Result<SocketAddr, &'static str> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Ok(SocketAddr::new(ip, port));
     }
-    let target = Target::parse(text, Some(port)).map_err(|_| "the address or port is not valid")?;
+    let target = Target::parse(text, Some(port)).or(Err("the address or port is not valid"))?;
     match target.host {
         Host::Ip(ip) => Ok(SocketAddr::new(ip, target.port)),
         Host::Name(_) => Err("write an IP address: a name would have to be resolved first"),
@@ -93,7 +95,15 @@ mod tests {
             panic!("not https")
         };
         assert_eq!((host.to_string().as_str(), port, path.as_str()), ("dns.example", 443, "/dns-query"));
-        for text in ["", "sytem", "dns.example", "tls://192.0.2.1", "https://dns.example", "quic://192.0.2.1", "1.2.3"] {
+        for text in [
+            "",
+            "sytem",
+            "dns.example",
+            "tls://192.0.2.1",
+            "https://dns.example",
+            "quic://192.0.2.1",
+            "1.2.3",
+        ] {
             assert!(server(text).is_err(), "{text}");
         }
     }

@@ -45,9 +45,15 @@ pub(super) fn exits(
                 exits.push(exit);
             }
             Err((part, why)) => {
-                // The URL itself is not repeated: it may hold a password.
+                // Only a scheme is repeated: the rest of a URL may hold a password.
+                let message = match at.get().get(part.clone()) {
+                    Some(scheme) if part.start == 0 && at.get().contains("://") => {
+                        format!("the exit `{name}` has no usable URL: unknown scheme `{scheme}`")
+                    }
+                    Some(_) | None => format!("the exit `{name}` has no usable URL"),
+                };
                 let place = check.inside(at, part);
-                check.add(Problem::new(Code::Exit, place, format!("the exit `{name}` has no usable URL")).label(why));
+                check.add(Problem::new(Code::Exit, place, message).label(why));
             }
         }
     }
@@ -72,7 +78,11 @@ fn leads_away(exit: &ExitSettings, at: &At<String>, listeners: &[Listener], chec
             // Whether that address is one of this computer's is not known here.
             return;
         }
-        let problem = Problem::new(Code::SelfExit, at.place(), format!("the exit `{}` is this proxy itself", exit.name));
+        let problem = Problem::new(
+            Code::SelfExit,
+            at.place(),
+            format!("the exit `{}` is this proxy itself", exit.name),
+        );
         check.add(problem.label("it leads back here").also(own.place.clone(), "this listener"));
     }
 }
@@ -120,7 +130,9 @@ fn credentials(
     let whole = start..start + text.len();
     let colon = text.char_indices().find(|(index, c)| *c == ':' && written(start + index));
     let (user, password, from) = match colon {
-        Some((index, _)) => text.get(..index).zip(text.get(index + 1..)).map(|(a, b)| (a, b, start + index + 1)),
+        Some((index, _)) => {
+            text.get(..index).zip(text.get(index + 1..)).map(|(a, b)| (a, b, start + index + 1))
+        }
         None => Some((text, "", start + text.len())),
     }
     .unwrap_or((text, "", start));
@@ -135,7 +147,9 @@ fn credentials(
         ExitScheme::Socks5 if !fits(&user) || !fits(&password) => {
             Err((whole, "SOCKS5 takes a user and a password of 1 to 255 octets each".to_owned()))
         }
-        ExitScheme::Socks4a if !password.is_empty() => Err((whole, "SOCKS4a knows a user, but no password".to_owned())),
+        ExitScheme::Socks4a if !password.is_empty() => {
+            Err((whole, "SOCKS4a knows a user, but no password".to_owned()))
+        }
         ExitScheme::Http | ExitScheme::Https if user.contains(':') => {
             Err((whole, "a user of an HTTP proxy cannot hold a colon".to_owned()))
         }

@@ -50,7 +50,7 @@ pub(super) fn tls(section: Option<&TlsSection>, check: &mut Check<'_>) -> Tls {
 /// Checks the listeners.
 pub(super) fn listeners(
     proxy: &ProxySection,
-    tls: Option<TlsSettings>,
+    tls: Option<&TlsSettings>,
     access: &Access,
     check: &mut Check<'_>,
 ) -> Vec<Listener> {
@@ -63,7 +63,7 @@ pub(super) fn listeners(
             continue;
         }
         let settings =
-            ListenerSettings { name: addr.to_string(), addr, tls: tls.clone(), auth: access.required };
+            ListenerSettings { name: addr.to_string(), addr, tls: tls.cloned(), auth: access.required };
         listeners.push(Listener { settings, place: at.place() });
     }
     if proxy.listen.items().is_empty() && !check.is_lost("listen") {
@@ -79,19 +79,31 @@ pub(super) fn address(at: &At<String>, check: &mut Check<'_>) -> Option<SocketAd
     let text = at.get().trim();
     if let Ok(addr) = text.parse::<SocketAddr>() {
         if (1..1024).contains(&addr.port()) && check.surroundings.user() != 0 {
-            let problem = Problem::new(Code::PrivilegedPort, at.place(), format!("port {} needs a privilege", addr.port()));
+            let problem = Problem::new(
+                Code::PrivilegedPort,
+                at.place(),
+                format!("port {} needs a privilege", addr.port()),
+            );
             let problem = problem.fix("use a port from 1024 on");
-            check.add(problem.fix("or give the capability: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit"));
+            check.add(
+                problem.fix(
+                    "or give the capability: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit",
+                ),
+            );
         }
         return Some(addr);
     }
     let problem = Problem::new(Code::Address, at.place(), format!("`{text}` is not an address to listen on"));
     let port = |port: &str| port.parse::<u16>().is_ok();
     check.add(match text.rsplit_once(':') {
-        _ if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => problem.label(format!("did you mean `[{text}]:3128`?")),
+        _ if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => {
+            problem.label(format!("did you mean `[{text}]:3128`?"))
+        }
         _ if text.parse::<IpAddr>().is_ok() => problem.label(format!("did you mean `{text}:3128`?")),
         _ if port(text) => problem.label(format!("did you mean `127.0.0.1:{text}`?")),
-        Some(("localhost", number)) if port(number) => problem.label(format!("did you mean `127.0.0.1:{number}`?")),
+        Some(("localhost", number)) if port(number) => {
+            problem.label(format!("did you mean `127.0.0.1:{number}`?"))
+        }
         Some(("" | "*", number)) if port(number) => problem
             .label(format!("did you mean `127.0.0.1:{number}`?"))
             .fix(format!("for every address of this computer write `0.0.0.0:{number}`")),
@@ -113,7 +125,10 @@ pub(super) fn overlap(one: SocketAddr, two: SocketAddr) -> bool {
 
 fn open_proxy(proxy: &ProxySection, listeners: &[Listener], access: &Access, check: &mut Check<'_>) {
     let certificates = proxy.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-    if access.required || certificates || ["auth", "clients", "client_ca", "tls"].iter().any(|key| check.is_lost(key)) {
+    if access.required
+        || certificates
+        || ["auth", "clients", "client_ca", "tls"].iter().any(|key| check.is_lost(key))
+    {
         return;
     }
     let open = |listener: &&Listener| !listener.settings.addr.ip().to_canonical().is_loopback();
@@ -125,9 +140,15 @@ fn open_proxy(proxy: &ProxySection, listeners: &[Listener], access: &Access, che
             None if proxy.clients.items().is_empty() => format!("{addr} has neither `auth` nor `clients`"),
             None => continue,
         };
-        let problem = Problem::new(Code::OpenProxy, listener.place.clone(), format!("this would be an open proxy: {why}"));
+        let problem = Problem::new(
+            Code::OpenProxy,
+            listener.place.clone(),
+            format!("this would be an open proxy: {why}"),
+        );
         let loopback = if addr.is_ipv4() { "127.0.0.1" } else { "[::1]" };
-        let problem = problem.fix("add clients = [\"192.168.1.0/24\"], with your own network").fix("or auth = [\"basic\"]");
+        let problem = problem
+            .fix("add clients = [\"192.168.1.0/24\"], with your own network")
+            .fix("or auth = [\"basic\"]");
         check.add(problem.fix(format!("or listen on {loopback}:{}", addr.port())));
     }
 }

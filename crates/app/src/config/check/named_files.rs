@@ -37,7 +37,8 @@ impl Check<'_> {
         if kinds.iter().any(holds) {
             return Some(file);
         }
-        let problem = Problem::new(Code::Pem, at.place(), format!("{what} holds no {}", kinds.first().unwrap_or(&"")));
+        let problem =
+            Problem::new(Code::Pem, at.place(), format!("{what} holds no {}", kinds.first().unwrap_or(&"")));
         let encrypted = file.text.contains("ENCRYPTED");
         self.add(problem.label(if encrypted { "it is encrypted" } else { "no such block in this file" }));
         None

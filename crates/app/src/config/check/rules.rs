@@ -65,9 +65,13 @@ fn lists(file: &File, content: &mut Vec<String>, check: &mut Check<'_>) -> BTree
 fn read_list(name: &str, at: &At<String>, text: &str, check: &mut Check<'_>) -> DomainSet {
     let (set, summary) = DomainSet::from_list(text);
     if summary.skipped > 0 {
-        let message = format!("the list `{name}` has {} lines or names that are not understood", summary.skipped);
+        let message =
+            format!("the list `{name}` has {} lines or names that are not understood", summary.skipped);
         let problem = Problem::new(Code::List, at.place(), message);
-        check.add(problem.label(format!("the first in line {}; {} names were read", summary.first_skipped, summary.names)));
+        check.add(problem.label(format!(
+            "the first in line {}; {} names were read",
+            summary.first_skipped, summary.names
+        )));
     } else if summary.names == 0 {
         check.add(Problem::new(Code::List, at.place(), format!("the list `{name}` holds no names")));
     }
@@ -85,7 +89,8 @@ fn unused(file: &File, lines: &[&str], check: &mut Check<'_>) {
         used.extend(names.split(',').map(|name| (kind, name)));
     }
     let exits = file.exits.iter().filter_map(|(name, exit)| Some(("exit", "via", name, exit.url.as_ref()?)));
-    let lists = file.lists.iter().filter_map(|(name, list)| Some(("list", "list", name, list.file.as_ref()?)));
+    let lists =
+        file.lists.iter().filter_map(|(name, list)| Some(("list", "list", name, list.file.as_ref()?)));
     for (what, kind, name, at) in exits.chain(lists) {
         if !used.contains(&(kind, name.as_str())) {
             let problem = Problem::new(Code::Unused, at.place(), format!("no rule uses the {what} `{name}`"));

@@ -11,8 +11,7 @@ use shoalway_types::ByteCount;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-const UNITS: [(&str, u64); 5] =
-    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads a time.
 pub(super) fn parse_time(text: &str) -> Option<Duration> {
@@ -58,7 +57,12 @@ impl Check<'_> {
     }
 
     /// A size within bounds.
-    pub(super) fn size(&mut self, key: &str, at: &At<String>, bounds: RangeInclusive<ByteCount>) -> ByteCount {
+    pub(super) fn size(
+        &mut self,
+        key: &str,
+        at: &At<String>,
+        bounds: RangeInclusive<ByteCount>,
+    ) -> ByteCount {
         match with_unit(at.get()).and_then(|text| text.parse::<ByteCount>().ok()) {
             Some(size) if bounds.contains(&size) => return size,
             Some(_) => {
@@ -72,7 +76,8 @@ impl Check<'_> {
 
     /// Bytes a second, at most 1 GB/s.
     pub(super) fn rate(&mut self, key: &str, at: &At<String>) -> ByteCount {
-        let size = at.get().trim().strip_suffix("/s").and_then(|size| with_unit(size)?.parse::<ByteCount>().ok());
+        let size =
+            at.get().trim().strip_suffix("/s").and_then(|size| with_unit(size)?.parse::<ByteCount>().ok());
         match size {
             Some(rate) if rate <= ByteCount(1_000_000_000) => return rate,
             Some(_) => self.out_of_range(key, at, "from 0 B/s to 1 GB/s"),
@@ -101,7 +106,8 @@ impl Check<'_> {
     }
 
     fn out_of_range(&mut self, key: &str, at: &At<String>, range: &str) {
-        let problem = Problem::new(Code::Range, at.place(), format!("`{key}` is out of range"));
+        let problem =
+            Problem::new(Code::Range, at.place(), format!("`{key}` is out of range: `{}`", at.get().trim()));
         self.add(problem.label(range));
     }
 
@@ -109,10 +115,11 @@ impl Check<'_> {
         let text = at.get().trim();
         let bare = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let problem = if bare {
-            let problem = Problem::new(Code::NoUnit, at.place(), format!("`{key}` needs a unit"));
+            let problem = Problem::new(Code::NoUnit, at.place(), format!("`{key}` needs a unit: `{text}`"));
             problem.label(format!("did you mean \"{text}{unit}\"?"))
         } else {
-            let problem = Problem::new(Code::Quantity, at.place(), format!("`{key}` is not {what}"));
+            let problem =
+                Problem::new(Code::Quantity, at.place(), format!("`{key}` is not {what}: `{text}`"));
             problem.label(format!("such as \"{example}\""))
         };
         self.add(problem);

@@ -6,7 +6,6 @@
 use super::{Problem, Report};
 use crate::config::at::Place;
 use crate::config::source::Excerpt;
-use std::fmt::Write;
 
 /// Longest piece of a line that is shown, in characters.
 const WINDOW: usize = 100;
@@ -65,12 +64,12 @@ impl Report {
 
     fn problem(&self, out: &mut String, problem: &Problem) {
         let entry = problem.code.entry();
-        add(out, format_args!("{}[{}]: {}\n", entry.severity.word(), entry.id, clean(&problem.message)));
+        out.push_str(&format!("{}[{}]: {}\n", entry.severity.word(), entry.id, clean(&problem.message)));
         let width = self.gutter(problem);
         if let (Some(at), Some(excerpt)) =
             (self.sources().locate(&problem.place), self.sources().excerpt(&problem.place))
         {
-            add(out, format_args!("{:width$}{}:{}:{}\n", "", clean(&at.file), at.line, at.column));
+            out.push_str(&format!("{:width$}{}:{}:{}\n", "", clean(&at.file), at.line, at.column));
             let (mut before, mut after, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
             for (place, word) in &problem.also {
                 match self.beside(&problem.place, place) {
@@ -85,14 +84,14 @@ impl Report {
             for (place, word) in elsewhere {
                 if let Some(at) = self.sources().locate(place) {
                     let at = format!("{}:{}:{}", clean(&at.file), at.line, at.column);
-                    add(out, format_args!("{:width$} = see {at}: {}\n", "", clean(word)));
+                    out.push_str(&format!("{:width$} = see {at}: {}\n", "", clean(word)));
                 }
             }
         } else if !problem.label.is_empty() {
-            add(out, format_args!("{:width$} = {}\n", "", clean(&problem.label)));
+            out.push_str(&format!("{:width$} = {}\n", "", clean(&problem.label)));
         }
         for fix in &problem.fixes {
-            add(out, format_args!("{:width$} = fix: {}\n", "", clean(fix)));
+            out.push_str(&format!("{:width$} = fix: {}\n", "", clean(fix)));
         }
     }
 
@@ -116,14 +115,14 @@ fn caret(out: &mut String, excerpt: &Excerpt<'_>, label: &str, width: usize) {
     let (line, column) = window(excerpt.text, before);
     let marked = marked.min(WINDOW - (column.min(WINDOW - 1)));
     let label = if label.is_empty() { String::new() } else { format!(" {}", clean(label)) };
-    add(out, format_args!("{:>width$} | {line}\n", excerpt.line));
-    add(out, format_args!("{:width$} | {:column$}{}{label}\n", "", "", "^".repeat(marked)));
+    out.push_str(&format!("{:>width$} | {line}\n", excerpt.line));
+    out.push_str(&format!("{:width$} | {:column$}{}{label}\n", "", "", "^".repeat(marked)));
 }
 
 fn other_line(out: &mut String, excerpt: &Excerpt<'_>, word: &str, width: usize) {
     let before = excerpt.text.get(..excerpt.range.start).unwrap_or_default().chars().count();
     let (line, _) = window(excerpt.text, before);
-    add(out, format_args!("{:>width$} | {line}  <- {}\n", excerpt.line, clean(word)));
+    out.push_str(&format!("{:>width$} | {line}  <- {}\n", excerpt.line, clean(word)));
 }
 
 /// The part of a line around a column, and that column within the part.
@@ -147,11 +146,6 @@ fn clean(text: &str) -> String {
         c => c,
     };
     text.chars().map(shown).collect()
-}
-
-fn add(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing into a String has no way to fail.
-    let _: Result<(), std::fmt::Error> = out.write_fmt(text);
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ fn uncommented(examples: bool) -> String {
     let mut seen = BTreeSet::new();
     let mut lines = Vec::new();
     for line in FULL.lines() {
-        let is_key = line.starts_with('#') && line[1..].starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+        let is_key =
+            line.starts_with('#') && line[1..].starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
         let is_example = line.trim_end().ends_with("# example");
         if !is_key {
             lines.push(line.to_owned());
@@ -39,7 +40,9 @@ fn the_full_example_is_equal_to_the_defaults() {
         assert!(loaded.report.problems().is_empty());
         let values = |loaded: &super::super::Loaded| -> Vec<(String, String)> {
             let entries = loaded.view.entries().iter().filter(|entry| entry.key != "version");
-            entries.map(|entry| (format!("{}.{}", entry.table.join("."), entry.key), entry.value.to_string())).collect()
+            entries
+                .map(|entry| (format!("{}.{}", entry.table.join("."), entry.key), entry.value.to_string()))
+                .collect()
         };
         assert_eq!(values(&loaded), values(&defaults));
         assert_eq!(loaded.settings.fingerprints, defaults.settings.fingerprints);

@@ -77,7 +77,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("version = 1\nrules = [\n  \"direct private\",\n  \"blok all\",\n]\n", &["C030 4:4"]),
     ("version = 1\nrules = [\"block port:http\"]\n", &["C030 2:22"]),
     ("version = 1\nrules = [\n  \"direct all\",\n\n  \"block 10.0.0.0/8\",\n]\n", &["C031 5:4"]),
-    ("version = 1\nrules = [\"via:vsp all\"]\n[exits.vps]\nurl = \"http://192.0.2.1\"\n", &["C032 2:15", "C033 4:7"]),
+    (
+        "version = 1\nrules = [\"via:vsp all\"]\n[exits.vps]\nurl = \"http://192.0.2.1\"\n",
+        &["C032 2:15", "C033 4:7"],
+    ),
     ("version = 1\nrules = [\"block list:ads\"]\n", &["C032 2:22"]),
     ("version = 1\n[exits.vps]\nurl = \"http://192.0.2.1\"\n", &["C033 3:7"]),
     ("version = 1\n[lists.ads]\nfile = \"ads.txt\"\n", &["C033 3:8"]),
@@ -120,7 +123,8 @@ fn a_missing_file_is_one_mistake() {
 
 #[test]
 fn overrides_are_reported_by_their_number() {
-    let report = load_with("version = 1\n", &["proxy.realm=ok", "nonsense", "proxy.lisen=1", "a b=1"], surroundings());
+    let report =
+        load_with("version = 1\n", &["proxy.realm=ok", "nonsense", "proxy.lisen=1", "a b=1"], surroundings());
     let report = report.err().unwrap();
     let names: Vec<_> = report
         .problems()
@@ -140,7 +144,8 @@ fn a_key_file_that_others_can_read_is_refused() {
     std::fs::create_dir_all(&dir).unwrap();
     let key = dir.join("proxy.key");
     std::fs::write(&key, "-----BEGIN PRIVATE KEY-----\n").unwrap();
-    let text = format!("version = 1\n[proxy]\ntls = {{ cert = \"proxy.pem\", key = \"{}\" }}\n", key.display());
+    let text =
+        format!("version = 1\n[proxy]\ntls = {{ cert = \"proxy.pem\", key = \"{}\" }}\n", key.display());
     let mut results = Vec::new();
     for mode in [0o644, 0o600] {
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -191,8 +196,16 @@ upstream = ["dns.example"
 "#;
     let report = load_text(text).err().unwrap();
     let expected = [
-        "C030 4:4", "C032 5:8", "C012 9:1", "C014 10:9", "C023 11:12", "C013 12:9", "C017 14:16", "C045 16:10",
-        "C015 17:2", "C003 19:26",
+        "C030 4:4",
+        "C032 5:8",
+        "C012 9:1",
+        "C014 10:9",
+        "C023 11:12",
+        "C013 12:9",
+        "C017 14:16",
+        "C045 16:10",
+        "C015 17:2",
+        "C003 19:26",
     ];
     assert_eq!(found(&report), expected);
     let shown = report.to_text(super::super::Ending::Check);

@@ -54,7 +54,7 @@ error[C044]: this would be an open proxy: 0.0.0.0:3128 has neither `auth` nor `c
    = fix: add clients = [\"192.168.1.0/24\"], with your own network
    = fix: or auth = [\"basic\"]
    = fix: or listen on 127.0.0.1:3128
-error[C017]: `head_timeout` needs a unit
+error[C017]: `head_timeout` needs a unit: `10`
   shoalway.toml:5:16
  5 | head_timeout = 10
    |                ^^ did you mean \"10s\"?
@@ -90,7 +90,8 @@ fn json_carries_the_same() {
 
 #[test]
 fn a_report_tells_no_password() {
-    let text = "version = 1\nrules = [\"via:a all\"]\n[exits.a]\nurl = \"socks5://me:${file:vps.pass}@bad host\"\n";
+    let text =
+        "version = 1\nrules = [\"via:a all\"]\n[exits.a]\nurl = \"socks5://me:${file:vps.pass}@bad host\"\n";
     let shown = text_of(text, Ending::Check);
     assert!(shown.contains("C034") && !shown.contains("p%4"), "{shown}");
 }

@@ -1,7 +1,7 @@
 //! What a configuration without mistakes comes to.
 
 use super::super::settings::{AccessLog, DnsServer, ExitScheme, Memory, Reach};
-use super::super::show::{Origin, Which};
+use super::super::show::Origin;
 use super::super::{Request, load};
 use super::{Loaded, load_text, load_with, surroundings};
 use proptest::prelude::*;
@@ -36,13 +36,16 @@ fn an_exit_password_from_a_file_is_taken_as_it_is_and_one_in_the_url_is_decoded(
         ("socks5://a%40b:c%3Ad@vps.example.net:1080", "a@b", "c:d"),
         ("http://me:a:b@vps.example.net:3128/", "me", "a:b"),
     ] {
-        let settings = loaded(&format!("version = 1\nrules = [\"via:v all\"]\n[exits.v]\nurl = \"{url}\"\n")).settings;
+        let settings =
+            loaded(&format!("version = 1\nrules = [\"via:v all\"]\n[exits.v]\nurl = \"{url}\"\n")).settings;
         let exit = &settings.exits[0];
         let (name, secret) = exit.credentials.as_ref().unwrap();
         assert_eq!((name.as_str(), secret.expose()), (user, password), "{url}");
         assert_eq!(exit.host.to_string(), "vps.example.net");
     }
-    let settings = loaded("version = 1\nrules = [\"via:v all\"]\n[exits.v]\nurl = \"socks5h://[2001:db8::1]\"\n").settings;
+    let settings =
+        loaded("version = 1\nrules = [\"via:v all\"]\n[exits.v]\nurl = \"socks5h://[2001:db8::1]\"\n")
+            .settings;
     assert_eq!((settings.exits[0].scheme, settings.exits[0].port), (ExitScheme::Socks5, 1080));
 }
 
@@ -70,7 +73,8 @@ fn a_mistake_after_a_substitution_is_still_marked_where_it_stands() {
 
 #[test]
 fn an_override_replaces_and_may_be_a_bare_word() {
-    let overrides = ["proxy.listen=127.0.0.1:3138", "limits.head_timeout=5s", "runtime.shards=3", "log.access=stdout"];
+    let overrides =
+        ["proxy.listen=127.0.0.1:3138", "limits.head_timeout=5s", "runtime.shards=3", "log.access=stdout"];
     let text = "version = 1\n[proxy]\nlisten = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n[runtime]\nshards = 1\n";
     let loaded = load_with(text, &overrides, surroundings()).unwrap_or_else(|report| panic!("{report:?}"));
     let settings = loaded.settings;
@@ -78,7 +82,7 @@ fn an_override_replaces_and_may_be_a_bare_word() {
     assert_eq!(settings.limits.head_timeout, Duration::from_secs(5));
     assert_eq!(settings.shards, Some(3));
     assert_eq!(settings.log.access, AccessLog::Stdout);
-    let shown = loaded.view.to_toml(Which::Written, Origin::Shown);
+    let shown = loaded.view.to_toml(Origin::Shown);
     assert!(shown.contains("shards = 3  # -o 3:1\n"), "{shown}");
 }
 
@@ -98,10 +102,10 @@ fn a_changed_part_changes_its_own_fingerprint_only() {
 fn what_is_shown_loads_again_and_hides_passwords() {
     let text = "version = 1\nrules = [\"via:v all\"]\n[exits.v]\nurl = \"socks5://me:secret@192.0.2.1\"\n";
     let view = loaded(text).view;
-    let shown = view.to_toml(Which::All, Origin::Hidden);
+    let shown = view.to_toml(Origin::Hidden);
     assert!(shown.contains("socks5://me:***@192.0.2.1") && !shown.contains("secret"), "{shown}");
     loaded(&shown);
-    assert!(!view.to_json(Which::All).to_string().contains("secret"));
+    assert!(!view.to_json().to_string().contains("secret"));
 }
 
 #[test]
@@ -139,17 +143,41 @@ proptest! {
 /// A line made of pieces that configurations are made of, in an order that mostly makes no sense.
 fn line() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
-        Just("[proxy]"), Just("[[proxy"), Just("listen"), Just(" = "), Just("\""), Just("'''"), Just("["), Just("]"),
-        Just("{"), Just("}"), Just("${SET}"), Just("${"), Just("version = 1"), Just("rules = [\"block"), Just("all\""),
-        Just("exits.a.url = \"socks5://a:b@c\""), Just("\\u00e9"), Just("\\"), Just(","), Just("\u{e9}\u{1f980}"), Just("10s"),
-        Just("include = \"*\""), Just("\t"), Just("#"), Just("upstream"), Just("1"), Just("."), Just("\r"),
+        Just("[proxy]"),
+        Just("[[proxy"),
+        Just("listen"),
+        Just(" = "),
+        Just("\""),
+        Just("'''"),
+        Just("["),
+        Just("]"),
+        Just("{"),
+        Just("}"),
+        Just("${SET}"),
+        Just("${"),
+        Just("version = 1"),
+        Just("rules = [\"block"),
+        Just("all\""),
+        Just("exits.a.url = \"socks5://a:b@c\""),
+        Just("\\u00e9"),
+        Just("\\"),
+        Just(","),
+        Just("\u{e9}\u{1f980}"),
+        Just("10s"),
+        Just("include = \"*\""),
+        Just("\t"),
+        Just("#"),
+        Just("upstream"),
+        Just("1"),
+        Just("."),
+        Just("\r"),
     ];
     proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
 fn shown(text: &str) {
     match load_text(text) {
-        Ok(loaded) => drop(loaded.view.to_toml(Which::All, Origin::Shown)),
+        Ok(loaded) => drop(loaded.view.to_toml(Origin::Shown)),
         Err(report) => {
             assert!(report.errors() > 0);
             assert!(report.to_text(super::super::Ending::Check).ends_with('\n'));
