@@ -41,11 +41,19 @@ impl RawClient {
         }
     }
 
+    /// True when nobody listens there.
+    #[must_use]
+    pub fn refused(addr: SocketAddr) -> bool {
+        TcpStream::connect_timeout(&addr, PATIENCE)
+            .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+    }
+
     /// Connects from a certain local address, such as 127.0.0.2.
     #[track_caller]
     #[must_use]
-    pub fn connect_from(from: IpAddr, addr: SocketAddr) -> Self {
+    pub fn connect_from(from: &str, addr: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("socket");
+        let from: IpAddr = from.parse().expect("an address to come from");
         socket.bind(&SocketAddr::new(from, 0).into()).expect("bind the client's address");
         socket.connect_timeout(&addr.into(), PATIENCE).expect("connect");
         Self::from_stream(socket.into())
@@ -99,6 +107,21 @@ impl RawClient {
         self.wire.patience(Some(PATIENCE))?;
         self.wire.write_all(bytes.as_ref())?;
         self.wire.flush()
+    }
+
+    /// Sends until nothing more is taken for a quarter of a second, or `most` bytes have gone; gives their number.
+    #[track_caller]
+    pub fn send_until_blocked(&mut self, most: usize) -> usize {
+        let (part, mut sent) = ([b'x'; 64 * 1024], 0);
+        self.wire.patience(Some(Duration::from_millis(250))).expect("time-outs");
+        while sent < most {
+            match self.wire.write(&part) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => panic!("after {sent} bytes: {error}"),
+            }
+        }
+        sent
     }
 
     /// Sends each byte in a segment of its own, as far as the peer listens.

@@ -44,11 +44,12 @@ pub mod temp;
 mod wire;
 
 pub use ca::TestCa;
-pub use client::RawClient;
+pub use client::{End, RawClient};
 pub use dns::Dns;
 pub use far::{Far, Hanging, Refusing, Step, TcpEcho, TcpScript, UdpEcho};
 pub use http::Response;
 pub use origin::{Origin, Reply, Seen};
 pub use proxy::Proxy;
 pub use temp::TempDir;
+pub use tunnel::exchange_far;
 pub use wait::{PATIENCE, eventually, millis, secs};

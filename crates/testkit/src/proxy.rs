@@ -12,7 +12,9 @@ mod metrics;
 mod output;
 
 pub use builder::Builder;
+pub use facts::raise_own_limit;
 pub use metrics::Metrics;
+pub use rustix::process::Signal;
 
 use crate::client::RawClient;
 use crate::http::Response;
@@ -20,13 +22,23 @@ use crate::real::Ran;
 use crate::temp::TempDir;
 use crate::wait::{PATIENCE, eventually};
 use output::{Events, Lines};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
+
+/// Runs a command of the program to its end in this directory, with nothing of the machine's environment that matters
+/// to proxies.
+#[track_caller]
+#[must_use]
+pub fn run(bin: &str, dir: &TempDir, words: &[&str]) -> Ran {
+    let mut command = Command::new(bin);
+    command.args(words);
+    Ran::of(builder::clean(&mut command, dir), b"", PATIENCE)
+}
 
 /// A running proxy. Dropping it kills it; in a failed test it also prints what the program said.
 #[derive(Debug)]
@@ -197,6 +209,12 @@ impl Proxy {
         self.terminate();
         let status = self.wait_for_exit(PATIENCE);
         assert_eq!(status.code(), Some(0), "exit code after SIGTERM");
+    }
+
+    /// Everything it wrote to standard output so far: its events, or text where it was started without `--json`.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        self.events.text()
     }
 
     /// Everything it wrote to standard error so far.

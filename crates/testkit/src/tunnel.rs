@@ -1,8 +1,10 @@
 //! Large transfers whose every byte is checked: a pattern that says at each place which byte must stand there.
 
 use crate::client::{RawClient, show};
+use crate::far::Far;
 use crate::wait::PATIENCE;
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::thread;
 
 /// Bytes that differ by seed and by place: a block of noise whose first 8 octets are the block's number.
@@ -97,17 +99,22 @@ pub fn exchange(one: RawClient, other: RawClient, blocks: u64) {
     }
 }
 
+/// The same through a tunnel that `open` makes to the address it gets.
+#[track_caller]
+pub fn exchange_far(open: impl FnOnce(SocketAddr) -> RawClient, blocks: u64) {
+    let far = Far::listen();
+    let client = open(far.addr());
+    exchange(client, far.accept(), blocks);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::far::{Far, Step, TcpScript};
+    use crate::far::{Step, TcpScript};
 
     #[test]
     fn both_directions_are_carried_and_checked() {
-        let far = Far::listen();
-        let client = RawClient::connect(far.addr());
-        let there = far.accept();
-        exchange(client, there, 64);
+        exchange_far(RawClient::connect, 64);
     }
 
     #[test]

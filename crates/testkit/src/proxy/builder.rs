@@ -5,6 +5,7 @@ use super::output::{Events, Lines};
 use crate::ca::TestCa;
 use crate::dns::Dns;
 use crate::temp::TempDir;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 /// A proxy that is not started yet.
@@ -14,6 +15,8 @@ pub struct Builder {
     config: String,
     overrides: Vec<(String, String)>,
     environment: Vec<(String, String)>,
+    words: Vec<String>,
+    with_file: bool,
     dir: TempDir,
 }
 
@@ -29,7 +32,9 @@ impl Builder {
             ("log.access", quoted("access.log")),
         ];
         let overrides = overrides.map(|(key, value)| (key.to_owned(), value)).into();
-        Self { bin: bin.to_owned(), config: String::new(), overrides, environment: vec![], dir }
+        let words = ["run", "--json"].map(str::to_owned).into();
+        let (bin, config) = (bin.to_owned(), String::new());
+        Self { bin, config, overrides, environment: vec![], words, with_file: true, dir }
     }
 
     /// The configuration file; `version = 1` is added where it is missing. Listeners, shards and the places of files
@@ -73,10 +78,20 @@ impl Builder {
         self.env("SSL_CERT_FILE", ca.file().display())
     }
 
-    /// Writes a file beside the configuration, which may name it without a path.
+    /// Writes a file beside the configuration, which may name it without a path. Its owner alone can read it.
     #[must_use]
     pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
-        self.dir.write(name, content);
+        let path = self.dir.write(name, content);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("make a file private");
+        self
+    }
+
+    /// Another command than `run --json`, and no configuration file. Without `--json` there are no events, so such a
+    /// program is [`Self::launch`]ed.
+    #[must_use]
+    pub fn without_file(mut self, words: &[&str]) -> Self {
+        self.words = words.iter().map(ToString::to_string).collect();
+        self.with_file = false;
         self
     }
 
@@ -100,13 +115,16 @@ impl Builder {
     #[track_caller]
     #[must_use]
     pub fn launch(self) -> Proxy {
-        let file = self.dir.write("shoalway.toml", with_version(&self.config));
-        let mut arguments = vec!["-c".to_owned(), file.display().to_string()];
+        let mut arguments = Vec::new();
+        if self.with_file {
+            let file = self.dir.write("shoalway.toml", with_version(&self.config));
+            arguments.extend(["-c".to_owned(), file.display().to_string()]);
+        }
         for (key, value) in &self.overrides {
             arguments.extend(["-o".to_owned(), format!("{key}={value}")]);
         }
         let mut command = Command::new(&self.bin);
-        command.args(["run", "--json"]).args(&arguments);
+        command.args(&self.words).args(&arguments);
         clean(&mut command, &self.dir).envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("start {}: {error}", self.bin));

@@ -4,6 +4,13 @@ use super::Proxy;
 use rustix::process::{Resource, Rlimit, prlimit};
 use std::fs;
 
+/// Lets this test have as many descriptors as the system allows at all.
+pub fn raise_own_limit() {
+    use rustix::process::{getrlimit, setrlimit};
+    let old = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: old.maximum, ..old }).expect("raise the descriptor limit");
+}
+
 impl Proxy {
     /// Open file descriptors.
     #[must_use]
