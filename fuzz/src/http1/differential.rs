@@ -73,11 +73,16 @@ fn compare_target(target: RequestTarget<'_>, uri: &Uri) {
             assert_eq!(Some(scheme.word()), uri.scheme_str().map(str::to_ascii_lowercase).as_deref());
             assert_eq!(Some(authority), uri.authority().map(|authority| authority.as_str()));
             // An empty path reads `/`, with OPTIONS `*`; hyper says `/` to both.
-            let path = String::from_utf8_lossy(path);
-            let path = if path == "*" { "/".into() } else { path };
-            assert_eq!(path.trim_start_matches('/'), theirs.trim_start_matches('/'));
+            let path = if path == b"*" { b"/" } else { path };
+            assert_eq!(rooted(path), rooted(theirs.as_bytes()));
         }
     }
+}
+
+/// Path and query with the slash that an empty path stands for.
+fn rooted(path: &[u8]) -> Vec<u8> {
+    let slash: &[u8] = if path.first() == Some(&b'/') { b"" } else { b"/" };
+    [slash, path].concat()
 }
 
 type Fields = BTreeMap<Vec<u8>, Vec<Vec<u8>>>;
@@ -102,4 +107,51 @@ fn hypers(seen: &Seen) -> Fields {
 /// Whether `http::Uri` takes the target; difference 1.
 fn uri_can_hold(view: RequestView<'_>) -> bool {
     Uri::try_from(view.raw_target()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &[u8] =
+        b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n\
+        GET http://a/b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
+
+    #[test]
+    fn hyper_reads_both_requests_of_a_connection() {
+        let seen = reference::requests(TWO);
+        let read: Vec<_> = seen
+            .iter()
+            .map(|seen| (seen.method.as_str(), seen.uri.path(), seen.content.as_deref()))
+            .collect();
+        assert_eq!(read, [("POST", "/a", Some(&b"hi"[..])), ("GET", "/b", Some(b""))]);
+        http1_differential(TWO);
+    }
+
+    /// Compares what we read in one request with what hyper reads in another.
+    fn compare_with(ours: &[u8], theirs: &[u8]) {
+        let mut head = RequestHead::new();
+        let length = head.parse(ours, &Limits::default()).unwrap().unwrap();
+        let body = read_body(head.view(ours).body(), &[&ours[length..]], &Limits::default(), false);
+        compare(head.view(ours), &body, &reference::requests(theirs)[0]);
+    }
+
+    #[test]
+    fn a_difference_does_not_go_unnoticed() {
+        let post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+        compare_with(post, post);
+        for other in [
+            &b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"[..],
+            b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+            b"POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+            b"POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+            b"POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 2\r\n\r\nhi",
+            b"POST / HTTP/1.1\r\nHost: a\r\nX: y\r\nContent-Length: 2\r\n\r\nhi",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nho",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh",
+        ] {
+            let noticed = std::panic::catch_unwind(|| compare_with(post, other)).is_err();
+            assert!(noticed, "{}", other.escape_ascii());
+        }
+    }
 }
