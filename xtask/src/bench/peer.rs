@@ -87,6 +87,12 @@ impl Peer {
         self != Self::Tinyproxy
     }
 
+    /// The most tunnels it can open in all rounds together. danted binds every outgoing connection to a port, which
+    /// the kernel gives out again only a minute after its end.
+    pub(super) const fn most_tunnels(self) -> Option<u64> {
+        if matches!(self, Self::Danted) { Some(22_000) } else { None }
+    }
+
     /// Whether its program, and what its configuration loads, is there.
     pub(super) fn is_installed(self) -> bool {
         machine::find_program(self.program()).is_some()

@@ -85,6 +85,13 @@ impl Entrant {
         Ok(Some(Sample { user, kernel, outcome }))
     }
 
+    /// The most units of one round.
+    fn most(&self, bench: &Bench, case: Case) -> u64 {
+        let rounds = bench.options.rounds as u64;
+        let in_all = self.row.peer.most_tunnels().filter(|_| case == Case::Socks5);
+        in_all.map_or(case.most(), |in_all| case.most().min(in_all / rounds))
+    }
+
     /// Sees that it works at all, warms it up, and finds how many units burn enough CPU time to be told apart.
     fn calibrate(&mut self, bench: &Bench, case: Case, origin: &Origin) -> Result<()> {
         let seconds = if bench.options.quick { 0.6 } else { 2.5 };
@@ -97,7 +104,7 @@ impl Entrant {
             }
             let burnt = sample.user + sample.kernel;
             if burnt > 0.3 || (burnt > 0.1 && amount >= case.warm_up()) {
-                amount = ((amount as f64 * seconds / burnt) as u64).clamp(20, case.most());
+                amount = ((amount as f64 * seconds / burnt) as u64).clamp(20, self.most(bench, case));
                 break;
             }
             amount = (amount * 10).min(case.most());

@@ -198,15 +198,17 @@ fn spawn(command: &mut Command, site: &Site, cores: &Cores) -> Result<Child> {
     cores.spawn(cores.proxy, command)
 }
 
-/// The same command through `setpriv`, so that it ends with this process even when that is killed.
+/// The same command through `setpriv`, so that it is told to end when this process is killed.
 fn tied_to_us(command: &Command) -> Command {
-    let Some(setpriv) = machine::find_program("setpriv") else {
-        let mut same = Command::new(command.get_program());
-        same.args(command.get_args());
-        return same;
+    let mut tied = match machine::find_program("setpriv") {
+        None => Command::new(command.get_program()),
+        Some(setpriv) => {
+            let mut tied = Command::new(setpriv);
+            tied.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program());
+            tied
+        }
     };
-    let mut tied = Command::new(setpriv);
-    tied.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+    tied.args(command.get_args());
     if let Some(dir) = command.get_current_dir() {
         tied.current_dir(dir);
     }

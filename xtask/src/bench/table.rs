@@ -19,7 +19,7 @@ impl Summary {
         Some(Self { median: f64::midpoint(lower, upper), min, max })
     }
 
-    /// `median (min-max)`, with as many digits as the numbers bear.
+    /// `median (min-max)`, or the one sample, with as many digits as the numbers bear.
     pub(super) fn text(self) -> String {
         let digits = match self.median {
             small if small < 1.0 => 3,
@@ -27,6 +27,9 @@ impl Summary {
             large if large < 1000.0 => 1,
             _ => 0,
         };
+        if self.min.total_cmp(&self.max).is_eq() {
+            return format!("{:.digits$}", self.median);
+        }
         format!("{:.digits$} ({:.digits$}-{:.digits$})", self.median, self.min, self.max)
     }
 }
@@ -156,8 +159,8 @@ mod tests {
             line("ours", Some(13.0), true, true),
         ];
         let text = table(lines).markdown();
-        assert!(text.contains("| best | r | 26.0 (26.0-26.0) | 1.00 x |"), "{text}");
-        assert!(text.contains("| reference | r | 10.0 (10.0-10.0) | 2.60 x |"), "{text}");
+        assert!(text.contains("| best | r | 26.0 | 1.00 x |"), "{text}");
+        assert!(text.contains("| reference | r | 10.0 | 2.60 x |"), "{text}");
         assert!(text.contains("| broken | r | invalid |  |"), "{text}");
         assert!(text.contains("ours (r) against best: 2.00 x; target 1.6 x: reached."), "{text}");
     }
