@@ -15,7 +15,7 @@ mod units;
 
 use super::at::{At, Place};
 use super::catalogue::{Code, Severity};
-use super::file::File;
+use super::file::{File, ProxySection};
 use super::literal;
 use super::report::Problem;
 use super::settings::{AccessLog, Fingerprints, LogSettings, Settings};
@@ -83,21 +83,7 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
     let dns = dns::servers(&file.dns, check);
     let limits = limits::limits(&file.limits, check);
     let log = log(file, check);
-    let fingerprints = Fingerprints {
-        listeners: fingerprint(&(
-            json(&file.proxy.listen),
-            json(&file.proxy.tls),
-            access.required,
-            tls.content,
-        )),
-        access: fingerprint(&(json(&file.proxy), &access.users_text)),
-        rules: fingerprint(&(json(&file.rules), &rules.content, file.exits.keys().collect::<Vec<_>>())),
-        exits: fingerprint(&json(&file.exits)),
-        dns: fingerprint(&json(&file.dns)),
-        limits: fingerprint(&json(&file.limits)),
-        log: fingerprint(&json(&file.log)),
-        admin: fingerprint(&json(&file.admin)),
-    };
+    let fingerprints = fingerprints(file, &tls.content, &access.users_text, &rules.content);
     if check.has_errors() {
         return None;
     }
@@ -119,6 +105,26 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
     })
 }
 
+/// Of each part, what was written and what the files it names hold.
+fn fingerprints(file: &File, certificates: &[String], users: &str, lists: &[String]) -> Fingerprints {
+    let proxy = &file.proxy;
+    Fingerprints {
+        listeners: fingerprint(&(json(&proxy.listen), json(&proxy.tls), json(&proxy.auth), certificates)),
+        access: fingerprint(&(access_text(proxy), users)),
+        rules: fingerprint(&(
+            json(&file.rules),
+            json(&file.lists),
+            lists,
+            file.exits.keys().collect::<Vec<_>>(),
+        )),
+        exits: fingerprint(&json(&file.exits)),
+        dns: fingerprint(&json(&file.dns)),
+        limits: fingerprint(&json(&file.limits)),
+        log: fingerprint(&json(&file.log)),
+        admin: fingerprint(&json(&file.admin)),
+    }
+}
+
 fn log(file: &File, check: &Check<'_>) -> LogSettings {
     let log = &file.log;
     let access = match log.access.get().as_str() {
@@ -127,6 +133,12 @@ fn log(file: &File, check: &Check<'_>) -> LogSettings {
         _ => AccessLog::File(check.path(&log.access)),
     };
     LogSettings { access, format: *log.format.get(), privacy: *log.privacy.get(), level: *log.level.get() }
+}
+
+/// What stands in [proxy] about access, without the listeners.
+fn access_text(proxy: &ProxySection) -> [String; 6] {
+    let ProxySection { listen: _, tls: _, clients, auth, level, reach, users, realm } = proxy;
+    [json(clients), json(auth), json(level), json(reach), json(users), json(realm)]
 }
 
 fn json(section: &impl serde::Serialize) -> String {

@@ -11,6 +11,8 @@ pub struct Source {
     text: String,
     base: usize,
     dir: PathBuf,
+    /// Where each line begins, so that a place is found by halves.
+    lines: Vec<usize>,
 }
 
 impl Source {
@@ -70,7 +72,9 @@ impl Sources {
     /// Adds a text and returns its index.
     pub fn add(&mut self, name: String, text: String, dir: PathBuf) -> usize {
         let base = self.list.last().map_or(1, |last| last.base + last.text.len() + 1);
-        self.list.push(Source { name, text, base, dir });
+        let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(newlines).collect();
+        self.list.push(Source { name, text, base, dir, lines });
         self.list.len() - 1
     }
 
@@ -117,8 +121,9 @@ impl Sources {
         while !text.is_char_boundary(at) {
             at -= 1;
         }
-        let (before, after) = text.split_at(at);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let number = source.lines.partition_point(|start| *start <= at);
+        let line_start = *source.lines.get(number.checked_sub(1)?)?;
+        let after = text.get(at..)?;
         let line_end = at + after.find('\n').unwrap_or(after.len());
         let line = text.get(line_start..line_end)?.trim_end_matches('\r');
         let start = (at - line_start).min(line.len());
@@ -127,7 +132,7 @@ impl Sources {
         while !line.is_char_boundary(end) {
             end -= 1;
         }
-        Some(Excerpt { line: before.matches('\n').count() + 1, text: line, range: start..end })
+        Some(Excerpt { line: number, text: line, range: start..end })
     }
 }
 

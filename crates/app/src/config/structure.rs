@@ -49,12 +49,14 @@ pub(super) fn fit(
     problems: &mut Vec<Problem>,
     lost: &mut BTreeSet<String>,
 ) {
-    let mut walk = Walk { root: shape, problems, lost };
+    let sections = shape.paths().into_iter().map(|(path, _)| path).collect();
+    let mut walk = Walk { sections, problems, lost };
     walk.table(table, shape, &[]);
 }
 
 struct Walk<'a> {
-    root: &'a Shape,
+    /// Every known key as a dotted path.
+    sections: Vec<String>,
     problems: &'a mut Vec<Problem>,
     lost: &'a mut BTreeSet<String>,
 }
@@ -114,8 +116,7 @@ impl Walk<'_> {
 
     /// The section that has a key of this name.
     fn section_of(&self, name: &str) -> Option<String> {
-        let paths = self.root.paths();
-        let path = paths.iter().map(|(path, _)| path).find(|path| path.rsplit('.').next() == Some(name))?;
+        let path = self.sections.iter().find(|path| path.rsplit('.').next() == Some(name))?;
         match path.rsplit_once('.') {
             Some((section, _)) => Some(format!("[{section}]")),
             None => Some("the file's top, before any [section]".to_owned()),

@@ -111,10 +111,7 @@ impl Walk<'_> {
                     (3, false)
                 }
                 Part::Open => {
-                    let message = "a substitution is not closed";
-                    let inner = super::literal::inside(self.sources, place, at..text.len());
-                    self.problems
-                        .push(Problem::new(Code::Substitution, inner, message).label("`}` is missing"));
+                    self.not_closed(place, at..text.len());
                     return None;
                 }
                 Part::Inner(inner) => {
@@ -134,6 +131,12 @@ impl Walk<'_> {
         }
         self.origins.by_start.insert(place.start, pieces);
         whole.then_some(result)
+    }
+
+    fn not_closed(&mut self, place: &Place, part: Range<usize>) {
+        let inner = super::literal::inside(self.sources, place, part);
+        let problem = Problem::new(Code::Substitution, inner, "a substitution is not closed");
+        self.problems.push(problem.label("`}` is missing"));
     }
 
     fn resolve(&self, inner: &str, here: Place, place: &Place) -> Result<String, Problem> {

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use toml::de::DeTable;
 
 /// Most grammar mistakes shown of one text; after these the rest of it is left out.
-const MOST: usize = 50;
+const MOST: usize = 20;
 
 /// A text made readable.
 pub(super) struct Readable {
@@ -115,10 +115,13 @@ fn is_assignment(line: &str) -> bool {
 }
 
 fn blank(text: &str, range: Place) -> String {
-    let keep = |(at, c): (usize, char)| {
-        if !range.contains(&at) || c == '\n' { c.to_string() } else { " ".repeat(c.len_utf8()) }
-    };
-    text.char_indices().map(keep).collect()
+    let (before, rest) = text.split_at_checked(range.start).unwrap_or((text, ""));
+    let (lines, after) = rest.split_at_checked(range.end - range.start).unwrap_or((rest, ""));
+    let mut result = String::with_capacity(text.len());
+    result.push_str(before);
+    result.extend(lines.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
+    result.push_str(after);
+    result
 }
 
 fn words(lines: &str) -> Vec<String> {

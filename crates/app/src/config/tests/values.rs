@@ -92,6 +92,9 @@ fn a_changed_part_changes_its_own_fingerprint_only() {
     let two = loaded("version = 1\n# a remark\n[limits]\nhead_timeout = \"9s\"\n").settings.fingerprints;
     assert_ne!(one.limits, two.limits);
     assert_eq!((one.rules, one.listeners, one.access), (two.rules, two.listeners, two.access));
+    let moved = loaded("version = 1\n[proxy]\nlisten = \"127.0.0.1:3138\"\n").settings.fingerprints;
+    assert_ne!(one.listeners, moved.listeners);
+    assert_eq!(one.access, moved.access);
     let list = "version = 1\nrules = [\"block list:ads\"]\n[lists.ads]\nfile = \"ads.txt\"\n";
     let changed = load_with(list, &[], surroundings().with_file("ads.txt", "other.example\n"));
     let changed = changed.unwrap_or_else(|report| panic!("{report:?}")).settings.fingerprints;
