@@ -4,6 +4,9 @@
 //! Differences that are explained, and the only ones that pass:
 //! 1. **Characters in a target.** `http::Uri` knows fewer than we pass on (`<`, `` ` ``, `^` in a path, `[` in a
 //!    query). It then answers 400 to the whole request: nothing is read two ways. See [`uri_can_hold`].
+//! 2. **Connection with bytes outside ASCII.** hyper then reads no option of it, and closes after HTTP/1.0 with
+//!    `keep-alive`; we read the options beside those bytes. It is about what comes next on the connection, not about
+//!    where a message ends. See [`connection_is_ascii`].
 
 use super::reference::{self, Seen};
 use super::{Outcome, read_body};
@@ -39,7 +42,8 @@ pub fn http1_differential(data: &[u8]) {
             return;
         };
         compare(view, &body, seen);
-        if body.end.is_none() || !view.keep_alive() || matches!(view.target(), RequestTarget::Authority(_)) {
+        let tunnel = matches!(view.target(), RequestTarget::Authority(_));
+        if body.end.is_none() || !view.keep_alive() || tunnel || !connection_is_ascii(view) {
             return;
         }
         rest = behind.get(body.taken..).unwrap_or_default();
@@ -107,6 +111,11 @@ fn hypers(seen: &Seen) -> Fields {
 /// Whether `http::Uri` takes the target; difference 1.
 fn uri_can_hold(view: RequestView<'_>) -> bool {
     Uri::try_from(view.raw_target()).is_ok()
+}
+
+/// Whether hyper reads the connection options; difference 2.
+fn connection_is_ascii(view: RequestView<'_>) -> bool {
+    view.connection_options().all(<[u8]>::is_ascii)
 }
 
 #[cfg(test)]
