@@ -20,6 +20,7 @@ pub struct File {
     /// Further files, as paths or patterns with `*` and `?` in the last part, relative to this file; a pattern's
     /// files are read in order of their names. Tables are merged, rules are appended, and no other key may be set
     /// twice. An included file includes no others.
+    /// Nothing is substituted in here.
     #[serde(skip_serializing_if = "is_empty")]
     pub include: Many,
     /// Rules, one line each: `VERB MATCH... OPTION...`. A space means and, a comma means or, `!` means not. The

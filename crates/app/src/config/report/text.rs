@@ -127,7 +127,7 @@ fn other_line(out: &mut String, excerpt: &Excerpt<'_>, word: &str, width: usize)
 
 /// The part of a line around a column, and that column within the part.
 fn window(line: &str, column: usize) -> (String, usize) {
-    let line = clean(line);
+    let line = hidden(&clean(line));
     let length = line.chars().count();
     if length <= WINDOW {
         return (line.trim_end().to_owned(), column);
@@ -137,6 +137,27 @@ fn window(line: &str, column: usize) -> (String, usize) {
     let head = if start > 0 { "..." } else { "" };
     let tail = if start + WINDOW < length { "..." } else { "" };
     (format!("{head}{cut}{tail}"), column - start + head.len())
+}
+
+/// The line with passwords in URLs starred out, character for character, so that columns stay.
+fn hidden(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("://") {
+        out.push_str(before);
+        out.push_str("://");
+        let end = after.find(['"', '\'']).unwrap_or(after.len());
+        let (url, tail) = after.split_at(end);
+        match url.rsplit_once('@').and_then(|(login, host)| Some((login.split_once(':')?, host))) {
+            Some(((user, password), host)) if !password.starts_with("${") || password.contains(":-") => {
+                out.push_str(&format!("{user}:{}@{host}", "*".repeat(password.chars().count())));
+            }
+            Some(_) | None => out.push_str(url),
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn clean(text: &str) -> String {
@@ -158,6 +179,19 @@ mod tests {
         let (cut, column) = window(&line, 200);
         assert_eq!(cut.chars().skip(column).take(4).collect::<String>(), "HERE");
         assert!(cut.chars().count() <= WINDOW + 6, "{cut}");
+    }
+
+    #[test]
+    fn passwords_in_urls_are_starred_out_in_place() {
+        for (line, shown) in [
+            ("url = \"socks5://me:p\u{e9}s@h:1\"", "url = \"socks5://me:***@h:1\""),
+            ("[\"http://a:b@c\", \"http://d:e@f\"]", "[\"http://a:*@c\", \"http://d:*@f\"]"),
+            ("\"http://a:${file:b}@c\"", "\"http://a:${file:b}@c\""),
+            ("\"http://host:80\" # a@b:c", "\"http://host:80\" # a@b:c"),
+            ("http://me:open", "http://me:open"),
+        ] {
+            assert_eq!(hidden(line), shown);
+        }
     }
 
     #[test]
