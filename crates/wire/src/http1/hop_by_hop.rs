@@ -1,7 +1,7 @@
 //! Marks the fields that end at this proxy: RFC 9110 section 7.6.1.
 //!
 //! Transfer-Encoding and Trailer stay, since the body is relayed in the framing it came in. A peer may name any other
-//! field in Connection to have it dropped, but not those in [`is_protected`]: what is meant for everybody must not be
+//! field in Connection to have it dropped, but not those in `is_protected`: what is meant for everybody must not be
 //! named there ("Cache-Control is never appropriate as a connection option"), and removing Host, a length, credentials
 //! or the trace of the client behind the proxy's back is an attack, not a wish. Such a name is passed over, not refused:
 //! the field then simply arrives, which is what it would do at any recipient without that option.
