@@ -1,0 +1,1 @@
+//! Drivers as clients see them.
