@@ -265,6 +265,10 @@ pub struct Deadline {
 impl Deadline {
     /// The wait must end `limit` from now. Costs a store, unless the deadline comes nearer than it was.
     pub fn after(&self, limit: Duration, wait: Wait) {
+        if self.entry.ended.get() && self.entry.at_ms.get() == 0 {
+            // Ended from outside: a connection that is busy must not put its end off.
+            return;
+        }
         let at = self.wheel.now_ms().saturating_add(u64::try_from(limit.as_millis()).unwrap_or(NEVER / 2));
         self.entry.wait.set(wait);
         let before = self.entry.at_ms.replace(at);
