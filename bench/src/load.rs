@@ -6,6 +6,7 @@ mod bulk;
 mod exchange;
 mod get;
 mod idle;
+mod source;
 mod tunnel;
 
 use std::net::SocketAddrV4;
@@ -15,6 +16,7 @@ use anyhow::bail;
 
 use crate::command_line::Flags;
 use crate::outcome::Outcome;
+use source::Sources;
 use tunnel::Via;
 
 /// What every mode needs to know.
@@ -34,6 +36,8 @@ struct Plan {
     reuse: Reuse,
     /// Bytes of one download.
     bytes: u64,
+    /// Where connections come from.
+    sources: Sources,
     /// No new unit is started after this.
     until: Instant,
 }
@@ -76,6 +80,7 @@ pub fn run(flags: &Flags) -> anyhow::Result<Outcome> {
             other => bail!("--reuse {other}: yes or no"),
         },
         bytes: flags.value_or("bytes", 0)?,
+        sources: Sources::new(),
         until: Instant::now() + Duration::from_secs(flags.value_or("max-seconds", 60)?),
     };
     let start = Instant::now();

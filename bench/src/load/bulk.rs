@@ -1,14 +1,14 @@
 //! Downloads through a tunnel, one after the other, one tunnel each; the length is checked, and the first bytes.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::net::SocketAddrV4;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, recv};
 
-use super::tunnel::{PATIENCE, open};
+use super::tunnel::open;
 use super::{FAILURES, Plan};
 use crate::origin;
 use crate::outcome::Outcome;
@@ -34,7 +34,7 @@ pub(super) fn run(plan: &Plan) -> Outcome {
 }
 
 fn download(plan: &Plan, target: SocketAddrV4, room: &mut Vec<u8>) -> anyhow::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::V4(plan.proxy), PATIENCE).context("connect")?;
+    let mut stream = plan.sources.connect(plan.proxy)?;
     open(&mut stream, plan.via, target)?;
     stream.write_all(&plan.bytes.to_be_bytes())?;
     let mut first = vec![0; usize::try_from(plan.bytes.min(64 << 10)).unwrap_or(0)];

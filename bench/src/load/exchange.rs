@@ -1,13 +1,13 @@
 //! Tunnel, small exchange, close; the next one at once on the same worker.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{SocketAddrV4, TcpStream};
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use rustix::event::epoll::EventFlags;
 
-use super::tunnel::{Handshake, PATIENCE, Step};
+use super::tunnel::{Handshake, Step};
 use super::{FAILURES, GRACE, Plan};
 use crate::origin;
 use crate::outcome::Outcome;
@@ -80,9 +80,7 @@ impl Exchanges<'_> {
 
 impl Tunnel {
     fn start(plan: &Plan, target: SocketAddrV4, reactor: &Reactor, token: u64) -> anyhow::Result<Self> {
-        let mut stream =
-            TcpStream::connect_timeout(&SocketAddr::V4(plan.proxy), PATIENCE).context("connect")?;
-        stream.set_nodelay(true)?;
+        let mut stream = plan.sources.connect(plan.proxy)?;
         stream.set_nonblocking(true)?;
         reactor.add(&stream, token, EventFlags::IN)?;
         let (handshake, first) = Handshake::start(plan.via, target);

@@ -3,14 +3,14 @@
 //! A proxy that closes after its answer is connected to again, as a client would; the answer counts.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{SocketAddrV4, TcpStream};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use memchr::memmem;
 use rustix::event::epoll::EventFlags;
 
-use super::tunnel::{PATIENCE, Via};
+use super::tunnel::Via;
 use super::{FAILURES, GRACE, Plan, Reuse};
 use crate::origin;
 use crate::outcome::Outcome;
@@ -101,7 +101,7 @@ impl Gets<'_> {
     fn send(&self, kept: Option<Worker>, token: u64) -> anyhow::Result<Worker> {
         let mut worker = match kept {
             Some(worker) => worker,
-            None => Worker::connect(self.plan.proxy, &self.reactor, token)?,
+            None => Worker::connect(self.plan, &self.reactor, token)?,
         };
         worker.stream.write_all(&self.request)?;
         Ok(worker)
@@ -109,9 +109,8 @@ impl Gets<'_> {
 }
 
 impl Worker {
-    fn connect(proxy: SocketAddrV4, reactor: &Reactor, token: u64) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect_timeout(&SocketAddr::V4(proxy), PATIENCE).context("connect")?;
-        stream.set_nodelay(true)?;
+    fn connect(plan: &Plan, reactor: &Reactor, token: u64) -> anyhow::Result<Self> {
+        let stream = plan.sources.connect(plan.proxy)?;
         stream.set_nonblocking(true)?;
         reactor.add(&stream, token, EventFlags::IN)?;
         Ok(Self { stream, partial: Vec::new() })

@@ -1,12 +1,11 @@
 //! Opens many tunnels, uses each once, holds them until told to end.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::net::{SocketAddrV4, TcpStream};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
 use super::tunnel::open;
 use super::{FAILURES, Plan};
@@ -40,12 +39,7 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
 }
 
 fn tunnel(plan: &Plan, index: u64) -> anyhow::Result<TcpStream> {
-    // Four sources, so that the proxy's address, port and ours never run out of pairs.
-    let source = Ipv4Addr::new(127, 0, 1, 1 + u8::try_from(index % 4)?);
-    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    bind(&socket, &SocketAddrV4::new(source, 0)).context("bind")?;
-    connect(&socket, &plan.proxy).context("connect")?;
-    let mut stream = TcpStream::from(socket);
+    let mut stream = plan.sources.connect(plan.proxy)?;
     open(&mut stream, plan.via, SocketAddrV4::new(origin::address(index), plan.port))?;
     stream.write_all(&PAYLOAD)?;
     let mut back = [0; PAYLOAD.len()];

@@ -83,7 +83,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the proxy refuses, closes or is silent for [`PATIENCE`].
 pub(super) fn open(stream: &mut TcpStream, via: Via, target: SocketAddrV4) -> anyhow::Result<()> {
-    stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let (mut handshake, first) = Handshake::start(via, target);
     stream.write_all(&first)?;
