@@ -5,12 +5,14 @@
 //!
 //! - [`http1`]: HTTP/1.0 and 1.1 messages, both roles;
 //! - [`first_bytes`]: which protocol a client speaks, by its first bytes;
+//! - [`proxy_protocol`]: what a proxy in front tells of a connection, both versions, both roles;
 //! - [`socks4`]: SOCKS4 and SOCKS4a, server and client;
 //! - [`socks5`]: SOCKS5 with its log-in, server and client;
 //! - [`socks5_udp`]: the datagrams of a SOCKS5 association, and joining their fragments.
 
 pub mod first_bytes;
 pub mod http1;
+pub mod proxy_protocol;
 pub mod socks4;
 pub mod socks5;
 pub mod socks5_udp;
