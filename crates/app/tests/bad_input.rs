@@ -260,14 +260,16 @@ fn nothing_is_left_of_clients_that_vanish() {
     let (proxy, far, origin) = (Proxy::start(BIN), Far::listen(), Origin::start(Reply::hang_after_head(9)));
     // Once through every path first, so that what is opened lazily is open.
     misbehave(&proxy, &far, &origin);
-    let settled = |most: usize| {
-        eventually(PATIENCE, "descriptors are given back", || Some(proxy.open_files()).filter(|n| *n <= most))
+    let without_clients = || {
+        let gone = || (proxy.status_json()["connections"] == 0).then(|| proxy.open_files());
+        eventually(PATIENCE, "no client is counted any more", gone)
     };
-    let before = settled(60);
+    let before = without_clients();
     for _ in 0..10 {
         misbehave(&proxy, &far, &origin);
     }
-    settled(before + 2);
+    without_clients();
+    eventually(PATIENCE, "descriptors are given back", || (proxy.open_files() <= before + 4).then_some(()));
 }
 
 /// Every way to begin and to leave.
