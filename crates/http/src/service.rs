@@ -55,6 +55,20 @@ pub struct Settled {
     pub outcome: &'static str,
 }
 
+/// An attempt that did not end with an answer for the client, for [`Service::again`].
+#[derive(Clone, Copy)]
+pub enum Attempt<'a> {
+    /// There is no answer.
+    Failed {
+        /// Why.
+        failure: &'a Failed,
+        /// Whether the upstream may have seen something of the request.
+        sent: bool,
+    },
+    /// There is one, of which nothing was passed on yet.
+    Answered(ResponseView<'a>),
+}
+
 /// What stands behind one HTTP connection.
 pub trait Service {
     /// Decides about a request whose head is complete. Hot path.
@@ -74,6 +88,23 @@ pub trait Service {
 
     /// The answer for a request that failed on its way out. `None` in `request` when its head was no good.
     fn failed(&mut self, request: Option<RequestView<'_>>, failure: &Failed) -> Answer;
+
+    /// Another upstream to send the same request to. Asked only while the whole request can be sent again and nothing
+    /// of an answer was passed on; whether that is safe for the method is the service's to judge. The default: none.
+    fn again(
+        &mut self,
+        _shard: &Rc<Shard>,
+        _request: RequestView<'_>,
+        _attempt: Attempt<'_>,
+    ) -> Option<(Rc<Upstream>, Rc<dyn Connect>)> {
+        None
+    }
+
+    /// Whether uploads of up to 64 KiB are kept until the answer begins, so that they can be sent again. The default:
+    /// only over a connection that was kept, since that may turn out to be dead.
+    fn keeps_uploads(&self) -> bool {
+        false
+    }
 
     /// A request has ended, however it did. Called exactly once for each request that was decided or refused.
     fn settle(&mut self, shard: &Rc<Shard>, request: Option<RequestView<'_>>, settled: &Settled);

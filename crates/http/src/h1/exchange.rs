@@ -13,7 +13,7 @@ use super::body::{BodyFlow, FlowError, Framing, Outgoing, REPLAY};
 use super::server::ServerConfig;
 use crate::answer::Answer;
 use crate::pool::{Pool, Upstream, UpstreamConnection};
-use crate::service::{Failed, Next, Service, Settled};
+use crate::service::{Attempt, Failed, Next, Service, Settled};
 use shoalway_net::buffers::{Buffer, Class};
 use shoalway_net::clock;
 use shoalway_net::connect::{Connect, ConnectError, Connected, LocalFuture};
@@ -232,6 +232,7 @@ impl Exchange {
                 self.acquire(around, true);
             }
         }
+        self.up.keep = if around.service.keeps_uploads() { REPLAY } else { 0 };
     }
 
     fn compose(&mut self, around: &mut Around<'_>, line: RequestLine) {
@@ -263,7 +264,9 @@ impl Exchange {
 
     fn flow_over(&mut self, connection: UpstreamConnection) {
         self.account.addr = Some(connection.addr);
-        self.up.keep = if connection.reused { REPLAY } else { 0 };
+        if connection.reused {
+            self.up.keep = REPLAY;
+        }
         self.connection = Some(connection);
         self.stage = Stage::Flowing;
     }
@@ -385,8 +388,46 @@ impl Exchange {
         Ended::Reset
     }
 
+    /// Sends the request to another upstream, when the service has one and all of it can be sent again.
+    fn try_again(&mut self, around: &mut Around<'_>, failure: &Failed) -> bool {
+        let ours = matches!(failure, Failed::Refused(_) | Failed::ClientTimeout | Failed::Ended);
+        if ours || self.way.is_none() || !self.is_repeatable() {
+            return false;
+        }
+        let sent = self.up_out.sent > 0;
+        let Some(view) = request_view(&self.request, around.head.as_ref(), self.head_len) else {
+            return false;
+        };
+        let attempt = Attempt::Failed { failure, sent };
+        let Some((upstream, connect)) = around.service.again(around.shard, view, attempt) else {
+            return false;
+        };
+        self.go_to(around, upstream, connect);
+        true
+    }
+
+    /// Whether the whole request is still here, and nothing of an answer has left.
+    const fn is_repeatable(&self) -> bool {
+        !self.answered && !self.up.gone && self.down_out.bytes.is_empty()
+    }
+
+    fn go_to(&mut self, around: &mut Around<'_>, upstream: Rc<Upstream>, connect: Rc<dyn Connect>) {
+        self.connection = None;
+        self.up_out.sent = 0;
+        self.up_over = false;
+        self.up_broken = false;
+        self.down.reset();
+        self.response.clear();
+        self.edits.clear();
+        self.way = Some(Way { upstream, connect });
+        self.acquire(around, true);
+    }
+
     /// Answers with an error, when nothing was answered yet.
     pub(super) fn fail(&mut self, around: &mut Around<'_>, failed: &Failed) {
+        if self.try_again(around, failed) {
+            return;
+        }
         let view = request_view(&self.request, around.head.as_ref(), self.head_len);
         let answer = around.service.failed(view, failed);
         // What is left of the request's body is unknown: the connection cannot serve another one.

@@ -1,5 +1,6 @@
 //! Whole connections in memory with paused time: a client that types, upstreams that answer by hand.
 
+mod again;
 mod bodies;
 mod deadlines;
 mod keeping;

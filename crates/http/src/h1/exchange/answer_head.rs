@@ -1,9 +1,9 @@
 //! The head of the answer: interim ones are passed on, the final one decides what becomes of both connections.
 
-use super::{Ended, Exchange, INTERIM, Stage};
+use super::{Ended, Exchange, INTERIM, Stage, request_view};
 use crate::h1::body::{BodyFlow, Framing};
 use crate::h1::exchange::Around;
-use crate::service::Failed;
+use crate::service::{Attempt, Failed};
 use shoalway_net::buffers::{Buffer, Class};
 use shoalway_wire::http1::compose::{Edits, write_response};
 use shoalway_wire::http1::framing::{BodyLength, Version};
@@ -129,6 +129,10 @@ impl Exchange {
             }
             return Parsed::Interim;
         }
+        if self.answers_elsewhere(around, &buffer, len) {
+            return Parsed::Failed;
+        }
+        let view = self.response.view(buffer.filled().get(..len).unwrap_or_default());
         self.account.status = status;
         if status == 101 {
             return Parsed::Switched(self.switch(around, buffer, len));
@@ -144,6 +148,23 @@ impl Exchange {
         self.down.buffer = Some(buffer);
         self.answered = true;
         Parsed::Final
+    }
+
+    /// Whether the service would rather have another upstream's answer than this one.
+    fn answers_elsewhere(&mut self, around: &mut Around<'_>, buffer: &Buffer, len: usize) -> bool {
+        if !self.is_repeatable() {
+            return false;
+        }
+        let view = self.response.view(buffer.filled().get(..len).unwrap_or_default());
+        let Some(request) = request_view(&self.request, around.head.as_ref(), self.head_len) else {
+            return false;
+        };
+        let Some((upstream, connect)) = around.service.again(around.shard, request, Attempt::Answered(view))
+        else {
+            return false;
+        };
+        self.go_to(around, upstream, connect);
+        true
     }
 
     /// 101: what follows are bytes of another protocol, both ways.

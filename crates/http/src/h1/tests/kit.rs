@@ -2,8 +2,8 @@
 
 use crate::answer::Answer;
 use crate::h1::{ServerConfig, ServerConnection};
-use crate::pool::{Pool, UpstreamKey};
-use crate::service::{Failed, Next, Service, Settled, Tunnel};
+use crate::pool::{Pool, Upstream, UpstreamKey};
+use crate::service::{Attempt, Failed, Next, Service, Settled, Tunnel};
 use shoalway_net::admission::Admitted;
 use shoalway_net::connect::{Connect, ConnectError, ConnectErrorKind, Connected, LocalFuture, Session};
 use shoalway_net::relay::relay;
@@ -29,6 +29,8 @@ pub(super) struct Log {
     pub(super) bytes: RefCell<Vec<(u64, u64)>>,
     upstreams: RefCell<VecDeque<DuplexStream>>,
     pub(super) connects: RefCell<usize>,
+    /// How many more attempts the service grants.
+    pub(super) again: RefCell<usize>,
 }
 
 struct Opens(Rc<Log>);
@@ -52,16 +54,21 @@ struct ToOne {
     admitted: Option<Admitted>,
 }
 
+impl ToOne {
+    fn upstream(&self, shard: &Rc<Shard>) -> Rc<Upstream> {
+        let pool = shard.local(Pool::default);
+        let target = Target::new(Host::parse("origin.example").unwrap(), 80);
+        pool.upstream(shard, &UpstreamKey { way: 0, target })
+    }
+}
+
 impl Service for ToOne {
     fn decide(&mut self, shard: &Rc<Shard>, request: RequestView<'_>) -> Next {
         let connect: Rc<dyn Connect> = Rc::new(Opens(Rc::clone(&self.log)));
         if request.method() == Method::Connect {
             return Next::Tunnel(connect);
         }
-        let pool = shard.local(Pool::default);
-        let target = Target::new(Host::parse("origin.example").unwrap(), 80);
-        let upstream = pool.upstream(shard, &UpstreamKey { way: 0, target });
-        Next::Upstream { upstream, connect, line: RequestLine::Origin }
+        Next::Upstream { upstream: self.upstream(shard), connect, line: RequestLine::Origin }
     }
 
     fn session(&self) -> Session {
@@ -90,6 +97,28 @@ impl Service for ToOne {
 
     fn failed(&mut self, _request: Option<RequestView<'_>>, failure: &Failed) -> Answer {
         Answer::plain(failure.status(), "text/plain", failure.word())
+    }
+
+    fn again(
+        &mut self,
+        shard: &Rc<Shard>,
+        _request: RequestView<'_>,
+        attempt: Attempt<'_>,
+    ) -> Option<(Rc<Upstream>, Rc<dyn Connect>)> {
+        let unwanted = match attempt {
+            Attempt::Failed { .. } => true,
+            Attempt::Answered(answer) => answer.status() == 503,
+        };
+        let left = *self.log.again.borrow();
+        if !unwanted || left == 0 {
+            return None;
+        }
+        *self.log.again.borrow_mut() = left - 1;
+        Some((self.upstream(shard), Rc::new(Opens(Rc::clone(&self.log)))))
+    }
+
+    fn keeps_uploads(&self) -> bool {
+        true
     }
 
     fn settle(&mut self, _shard: &Rc<Shard>, _request: Option<RequestView<'_>>, settled: &Settled) {
