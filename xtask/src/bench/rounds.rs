@@ -94,7 +94,7 @@ impl Entrant {
 
     /// Sees that it works at all, warms it up, and finds how many units burn enough CPU time to be told apart.
     fn calibrate(&mut self, bench: &Bench, case: Case, origin: &Origin) -> Result<()> {
-        let seconds = if bench.options.quick { 0.6 } else { 2.5 };
+        let seconds = if bench.options.quick { 0.6 } else { 2.8 };
         let mut amount = 20;
         for _ in 0..6 {
             let Some(sample) = self.measure(bench, case, origin, amount)? else { return Ok(()) };

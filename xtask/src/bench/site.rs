@@ -5,6 +5,7 @@ use std::fs;
 use std::fs::{File, Permissions};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -32,6 +33,8 @@ pub(super) struct Site {
 /// A started peer.
 pub(super) struct Running {
     child: Child,
+    /// Ends the peer when this process is killed; a timed start has none.
+    leash: Option<Child>,
     site: Site,
 }
 
@@ -122,9 +125,9 @@ impl Running {
         ours: &Path,
     ) -> Result<Self> {
         let site = Site::prepare(peer, origin)?;
-        let mut command = tied_to_us(&peer.command(&site.dir, ours));
-        let child = spawn(&mut command, &site, cores)?;
-        let mut running = Self { child, site };
+        let child = spawn(&mut peer.command(&site.dir, ours), &site, cores)?;
+        let mut running = Self { child, site, leash: None };
+        running.leash = Some(leash(running.root(), &running.site.dir)?);
         running.wait_for(running.address(door), Duration::from_millis(10))?;
         Ok(running)
     }
@@ -141,7 +144,7 @@ impl Running {
     ) -> Result<Duration> {
         let begin = Instant::now();
         let child = spawn(&mut command, &site, cores)?;
-        let mut running = Self { child, site };
+        let mut running = Self { child, site, leash: None };
         running.wait_for(at, Duration::from_micros(100))?;
         Ok(begin.elapsed())
     }
@@ -185,6 +188,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // The leash first: it would see its end of the pipe closed, and end whoever has the number by then.
+        if let Some(mut leash) = self.leash.take() {
+            drop(leash.kill());
+            drop(leash.wait());
+        }
         process_tree::end(self.child.id());
         // It was killed; waiting only clears it away.
         drop(self.child.wait());
@@ -198,21 +206,15 @@ fn spawn(command: &mut Command, site: &Site, cores: &Cores) -> Result<Child> {
     cores.spawn(cores.proxy, command)
 }
 
-/// The same command through `setpriv`, so that it is told to end when this process is killed.
-fn tied_to_us(command: &Command) -> Command {
-    let mut tied = match machine::find_program("setpriv") {
-        None => Command::new(command.get_program()),
-        Some(setpriv) => {
-            let mut tied = Command::new(setpriv);
-            tied.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program());
-            tied
-        }
-    };
-    tied.args(command.get_args());
-    if let Some(dir) = command.get_current_dir() {
-        tied.current_dir(dir);
-    }
-    tied
+/// A shell that waits for this process to end, however it ends, and then ends the peer and removes its directory.
+///
+/// A peer that changes its user cannot be tied to its parent by the kernel.
+fn leash(peer: u32, dir: &Path) -> Result<Child> {
+    const SCRIPT: &str = r#"read line; kill -TERM "$0"; sleep 2; kill -KILL "$0"; rm -rf "$1""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", SCRIPT, &peer.to_string()]).arg(dir).stdin(Stdio::piped());
+    // An interrupt from the terminal must not end it before its work is done.
+    command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("sh")
 }
 
 /// A port nobody listens on, below those the kernel gives to outgoing connections; each is given out once.
