@@ -6,10 +6,12 @@
 //! - [`http1`]: HTTP/1.0 and 1.1 messages, both roles;
 //! - [`first_bytes`]: which protocol a client speaks, by its first bytes;
 //! - [`proxy_protocol`]: what a proxy in front tells of a connection, both versions, both roles;
+//! - [`client_hello`]: what a TLS client asks for, and its fingerprint;
 //! - [`socks4`]: SOCKS4 and SOCKS4a, server and client;
 //! - [`socks5`]: SOCKS5 with its log-in, server and client;
 //! - [`socks5_udp`]: the datagrams of a SOCKS5 association, and joining their fragments.
 
+pub mod client_hello;
 pub mod first_bytes;
 pub mod http1;
 pub mod proxy_protocol;
