@@ -10,9 +10,11 @@
 //! tests name what is missing.
 #![allow(clippy::panic, reason = "a broken promise is told by a panic")]
 
+pub mod client_hello;
 pub mod cut;
 pub mod first_bytes;
 pub mod http1;
+pub mod proxy_protocol;
 pub mod socks4;
 pub mod socks5;
 pub mod socks5_udp;
@@ -23,6 +25,8 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets.
 pub const TARGETS: &[Target] = &[
     ("first_bytes", first_bytes::first_bytes),
+    ("proxy_protocol", proxy_protocol::proxy_protocol),
+    ("client_hello", client_hello::client_hello),
     ("socks4", socks4::socks4),
     ("socks5_server", socks5::socks5_server),
     ("socks5_client", socks5::socks5_client),

@@ -26,6 +26,8 @@ macro_rules! replay {
 
 replay!(
     first_bytes,
+    proxy_protocol,
+    client_hello,
     socks4,
     socks5_server,
     socks5_client,
