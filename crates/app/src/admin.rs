@@ -1,0 +1,211 @@
+//! State, metrics and control of the running program over HTTP: a TCP port that only tells, a Unix socket that obeys.
+//!
+//! | Path | Port | Socket | Answer |
+//! |---|---|---|---|
+//! | `GET /healthz` | yes | yes | 200 while the process lives |
+//! | `GET /readyz` | yes | yes | 200, or 503 while starting or draining |
+//! | `GET /metrics` | yes | yes | Prometheus text |
+//! | `GET /status` | yes | yes | JSON without clients, users and destinations |
+//! | `POST /reload` | no | yes | 200, or 422 with the report |
+//! | `POST /drain` | no | yes | 202; the program ends when its work is done |
+//!
+//! The port asks for a `Host` that names this machine, so that no web page can read it by DNS rebinding, and changes
+//! nothing. Who may open the socket is the file system's matter: mode 0600. Not here: what a reload does.
+
+mod bounded;
+mod host;
+mod status;
+
+pub mod socket;
+
+pub use status::status;
+
+use crate::metrics;
+use crate::run::board::{Board, State as Phase};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bounded::Bounded;
+use serde_json::{Value, json};
+use socket::ControlSocket;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+
+/// What the socket may ask the control loop for.
+pub enum Command {
+    /// Load the configuration again.
+    Reload(oneshot::Sender<Reloaded>),
+    /// Finish and end.
+    Drain(oneshot::Sender<()>),
+}
+
+/// What came of a reload.
+#[derive(Debug, Clone)]
+pub struct Reloaded {
+    /// The new configuration is in force.
+    pub ok: bool,
+    /// Exit code for who asked.
+    pub exit: u8,
+    /// For people; ends in a newline unless empty.
+    pub text: String,
+    /// For programs.
+    pub report: Value,
+}
+
+/// What every handler has.
+#[derive(Clone)]
+struct Shared {
+    board: Arc<Board>,
+    commands: mpsc::Sender<Command>,
+}
+
+/// The admin port and the control socket, as tasks that end with this value.
+pub struct Admin {
+    shared: Shared,
+    tasks: JoinSet<()>,
+    port: Option<Port>,
+    socket: Option<(ControlSocket, AbortHandle)>,
+}
+
+struct Port {
+    wanted: SocketAddr,
+    address: SocketAddr,
+    task: AbortHandle,
+}
+
+impl Admin {
+    /// Nothing is open yet. Must be made and used within the control runtime.
+    #[must_use]
+    pub fn new(board: Arc<Board>, commands: mpsc::Sender<Command>) -> Self {
+        Self { shared: Shared { board, commands }, tasks: JoinSet::new(), port: None, socket: None }
+    }
+
+    /// Serves the port on a socket that was bound to `wanted`, instead of the one before.
+    ///
+    /// # Errors
+    /// When the runtime does not take the socket.
+    pub fn set_port(&mut self, new: Option<(SocketAddr, std::net::TcpListener)>) -> io::Result<()> {
+        let opened = match new {
+            Some((wanted, socket)) => {
+                let address = socket.local_addr()?;
+                let listener = Bounded::new(tokio::net::TcpListener::from_std(socket)?);
+                let guard = middleware::from_fn_with_state(address.ip(), host::only_this_machine);
+                let service = telling().with_state(self.shared.clone()).layer(guard);
+                let task = self.tasks.spawn(async move {
+                    drop(axum::serve(listener, service).await);
+                });
+                Some(Port { wanted, address, task })
+            }
+            None => None,
+        };
+        if let Some(old) = std::mem::replace(&mut self.port, opened) {
+            old.task.abort();
+        }
+        Ok(())
+    }
+
+    /// Serves the control socket, instead of the one before.
+    ///
+    /// # Errors
+    /// When the runtime does not take the socket.
+    pub fn set_socket(&mut self, new: Option<ControlSocket>) -> io::Result<()> {
+        let opened = match new {
+            Some(socket) => {
+                let listener = Bounded::new(socket.listener()?);
+                let obeying = telling().route("/reload", post(reload)).route("/drain", post(drain));
+                let service = obeying.with_state(self.shared.clone());
+                let task = self.tasks.spawn(async move {
+                    drop(axum::serve(listener, service).await);
+                });
+                Some((socket, task))
+            }
+            None => None,
+        };
+        if let Some((_old, task)) = std::mem::replace(&mut self.socket, opened) {
+            task.abort();
+        }
+        Ok(())
+    }
+
+    /// The address the port was asked for, if there is one.
+    #[must_use]
+    pub fn wanted(&self) -> Option<SocketAddr> {
+        self.port.as_ref().map(|port| port.wanted)
+    }
+
+    /// Where the port really is.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.port.as_ref().map(|port| port.address)
+    }
+
+    /// The control socket's place.
+    #[must_use]
+    pub fn socket(&self) -> Option<&std::path::Path> {
+        self.socket.as_ref().map(|(socket, _)| socket.path())
+    }
+}
+
+/// What changes nothing.
+fn telling() -> Router<Shared> {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics_page))
+        .route("/status", get(status_page))
+}
+
+async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
+    let state = shared.board.state();
+    let code = match state {
+        Phase::Ready => StatusCode::OK,
+        Phase::Starting | Phase::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (code, format!("{}\n", state.word()))
+}
+
+async fn metrics_page(State(shared): State<Shared>) -> Response {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(&shared.board)).into_response()
+}
+
+async fn status_page(State(shared): State<Shared>) -> Response {
+    json_answer(StatusCode::OK, &status(&shared.board))
+}
+
+async fn reload(State(shared): State<Shared>) -> Response {
+    let (answer, wait) = oneshot::channel();
+    if shared.commands.send(Command::Reload(answer)).await.is_err() {
+        return ending();
+    }
+    match wait.await {
+        Ok(done) => {
+            let code = if done.ok { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+            let answer =
+                json!({ "ok": done.ok, "exit": done.exit, "text": done.text, "report": done.report });
+            json_answer(code, &answer)
+        }
+        Err(_gone) => ending(),
+    }
+}
+
+async fn drain(State(shared): State<Shared>) -> Response {
+    let (answer, wait) = oneshot::channel();
+    if shared.commands.send(Command::Drain(answer)).await.is_err() || wait.await.is_err() {
+        return ending();
+    }
+    json_answer(StatusCode::ACCEPTED, &status(&shared.board))
+}
+
+fn ending() -> Response {
+    json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ok": false, "error": "the program is ending" }))
+}
+
+fn json_answer(code: StatusCode, value: &Value) -> Response {
+    (code, [(header::CONTENT_TYPE, "application/json")], format!("{value}\n")).into_response()
+}

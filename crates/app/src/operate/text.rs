@@ -1,0 +1,126 @@
+//! The status as a few lines, safe to pass on: no client, user or destination is in them.
+//!
+//! Not here: the numbers (`admin/status`).
+
+use serde_json::Value;
+
+/// At most six lines.
+pub(super) fn status(status: &Value) -> String {
+    let word = |key: &str| status[key].as_str().unwrap_or("?").to_owned();
+    let count = |key: &str| status[key].as_u64().unwrap_or(0);
+    let listeners: Vec<String> = status["listeners"].as_array().into_iter().flatten().map(listener).collect();
+    let mark = if word("state") == "ready" { '●' } else { '○' };
+    let admin = match status["admin"].as_str() {
+        Some(address) => format!("metrics http://{address}/metrics"),
+        None => "no admin port".to_owned(),
+    };
+    let config = match status["config"].as_str() {
+        Some(file) => format!("config {file} loaded {}", clock(&word("loaded"))),
+        None => "no config file: defaults".to_owned(),
+    };
+    let refused = match count("refused") {
+        0 => String::new(),
+        n => format!(" · {n} refused by limits"),
+    };
+    let exits = match count("exits") {
+        0 => String::new(),
+        n => format!(" · exits {n}"),
+    };
+    format!(
+        "{mark} {}  since {} ({}) · shoalway {} · pid {}\n  proxy {}\n  {} connections · {} tunnels · {} requests, {} blocked{refused}\n  {} down · {} up · memory {}\n  rules {}{exits} · {config}\n  {admin} · access log {}\n",
+        word("state"),
+        clock(&word("started")),
+        duration(count("uptime_s")),
+        word("version"),
+        count("pid"),
+        if listeners.is_empty() { "no listener".to_owned() } else { listeners.join(" · ") },
+        count("connections"),
+        count("tunnels"),
+        count("requests"),
+        count("blocked"),
+        size(count("bytes_down")),
+        size(count("bytes_up")),
+        size(count("memory")),
+        count("rules"),
+        word("access_log"),
+    )
+}
+
+fn listener(listener: &Value) -> String {
+    let address = listener["address"].as_str().unwrap_or("?");
+    let tls = if listener["tls"] == true { "+TLS" } else { "" };
+    let auth = if listener["auth"] == true { ", log-in" } else { "" };
+    format!("{address} HTTP+SOCKS{tls}{auth}")
+}
+
+/// `2026-01-02T03:04:05Z` as `2026-01-02 03:04 UTC`.
+fn clock(moment: &str) -> String {
+    match (moment.get(..10), moment.get(11..16)) {
+        (Some(day), Some(time)) => format!("{day} {time} UTC"),
+        _ => moment.to_owned(),
+    }
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+/// Bytes with the unit that leaves at most three digits before the point.
+fn size(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let mut whole = bytes;
+    let mut rest = 0;
+    for unit in units {
+        if whole < 1_000 {
+            return if unit == "B" { format!("{whole} B") } else { format!("{whole}.{} {unit}", rest / 100) };
+        }
+        (whole, rest) = (whole / 1_000, whole % 1_000);
+    }
+    format!("{whole} EB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_status_fits_six_lines() {
+        let value = json!({
+            "state": "ready", "version": "0.1.0", "pid": 7, "started": "2026-01-02T03:04:05Z", "uptime_s": 7_260,
+            "listeners": [{ "address": "127.0.0.1:3128", "tls": true, "auth": true }],
+            "admin": "127.0.0.1:3131", "connections": 37, "tunnels": 12, "requests": 1234, "blocked": 3, "refused": 1,
+            "bytes_up": 999, "bytes_down": 1_310_000_000_u64, "memory": 9_000_000, "rules": 4, "exits": 1,
+            "config": "shoalway.toml", "loaded": "2026-01-02T04:00:00Z", "access_log": "off",
+        });
+        assert_eq!(
+            status(&value),
+            "● ready  since 2026-01-02 03:04 UTC (2 h 1 min) · shoalway 0.1.0 · pid 7\n\
+             \x20 proxy 127.0.0.1:3128 HTTP+SOCKS+TLS, log-in\n\
+             \x20 37 connections · 12 tunnels · 1234 requests, 3 blocked · 1 refused by limits\n\
+             \x20 1.3 GB down · 999 B up · memory 9.0 MB\n\
+             \x20 rules 4 · exits 1 · config shoalway.toml loaded 2026-01-02 04:00 UTC\n\
+             \x20 metrics http://127.0.0.1:3131/metrics · access log off\n"
+        );
+    }
+
+    #[test]
+    fn an_answer_of_another_version_is_shown_as_far_as_it_goes() {
+        assert_eq!(status(&json!({})).lines().count(), 6);
+    }
+
+    #[test]
+    fn sizes_and_times_are_for_people() {
+        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (1_999_999, "1.9 MB")] {
+            assert_eq!(size(bytes), text);
+        }
+        for (seconds, text) in [(59, "59 s"), (60, "1 min"), (3_660, "1 h 1 min"), (90_000, "1 d 1 h")] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

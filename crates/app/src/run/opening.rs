@@ -1,0 +1,270 @@
+//! Opens everything the program needs, or nothing, and holds it while the program runs.
+//!
+//! What was opened before a failure closes with the values that hold it. Not here: binding itself (`net/listener`).
+
+use super::board::{Board, Counted, InForce, State};
+use super::events::Events;
+use super::failure::StartError;
+use super::listeners::{self, Listening};
+use super::messages::Messages;
+use super::notify::Notify;
+use super::shards::{self, Load};
+use super::{board, resources};
+use crate::admin::socket::{ControlSocket, SocketError};
+use crate::admin::{Admin, Command};
+use crate::config::settings::{AccessLog, AdminSettings, LogSettings};
+use crate::config::{Loaded, Request, Settings};
+use crate::log::Format;
+use crate::log::writer::{Destination, LogControl};
+use crate::wiring::{self, Parts, Surrounded};
+use shoalway_http::pool::PoolRegistry;
+use shoalway_net::blocking::Blocking;
+use shoalway_net::fleet::{Fleet, FleetConfig};
+use shoalway_net::journal::Writer;
+use shoalway_net::listener;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+/// Commands that may wait for the control loop.
+const COMMANDS: usize = 16;
+/// Threads for slow work, at most; one a core below that.
+const BLOCKING: usize = 4;
+
+/// The running program.
+pub struct Running {
+    /// What to load again at a reload.
+    pub request: Request,
+    /// What is in force.
+    pub settings: Settings,
+    /// All shards.
+    pub fleet: Arc<Fleet>,
+    /// Idle upstream connections of all shards.
+    pub registry: Arc<PoolRegistry>,
+    /// Threads for slow work.
+    pub blocking: Blocking,
+    /// The proxy's listeners.
+    pub listening: Vec<Listening>,
+    /// What the next reload may use again.
+    pub parts: Parts,
+    /// The access log.
+    pub log: LogControl,
+    /// What the admin port tells.
+    pub board: Arc<Board>,
+    /// Admin port and control socket.
+    pub admin: Admin,
+    /// Most connections that the limit of open files allows.
+    pub connections: usize,
+    /// Bytes buffers may take.
+    pub memory: u64,
+    /// For the program that started us.
+    pub events: Events,
+    /// For the service manager.
+    pub notify: Notify,
+    /// The program's own messages.
+    pub messages: Messages,
+    /// Threads of the shards.
+    pub threads: Vec<JoinHandle<()>>,
+    /// Thread of the access log.
+    pub writer: JoinHandle<()>,
+}
+
+impl Running {
+    /// Opens everything and begins to serve.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing stays open.
+    pub async fn open(
+        request: Request,
+        loaded: Loaded,
+        events: Events,
+        notify: Notify,
+        messages: Messages,
+    ) -> Result<(Self, mpsc::Receiver<Command>), StartError> {
+        let connections = resources::raise_open_files();
+        let Loaded { settings, view, .. } = loaded;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = settings.shards.unwrap_or(cores);
+        let change = listeners::change(&[], &[], &settings.listeners, shards)?;
+        let port = admin_port(&settings.admin)?;
+        let socket_written = view
+            .entries()
+            .iter()
+            .any(|entry| entry.table == ["admin"] && entry.key == "socket" && entry.origin.is_some());
+        let socket = control_socket(&settings.admin, socket_written)?;
+        let log = LogControl::default();
+        log.switch(open_log(&settings.log)?);
+
+        let opened: Vec<Listening> = change.wanted.iter().map(|wanted| wanted.listening.clone()).collect();
+        let addresses = wiring::addresses_of_servers(&settings.dns, &Handle::current()).await?;
+        let built = wiring::build(
+            &settings,
+            None,
+            &Surrounded {
+                listening: &opened,
+                also_own: &own(port.as_ref()),
+                addresses: &addresses,
+                control: &Handle::current(),
+                connections,
+            },
+        )?;
+
+        let system = |what| move |source| StartError::System { what, source };
+        let blocking = Blocking::start(cores.min(BLOCKING)).map_err(system("thread"))?;
+        let (handle, writer) = Writer::new(shards);
+        let sink = log.sink();
+        let writer = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || writer.run(sink))
+            .map_err(system("thread"))?;
+        let limits = wiring::limits(&settings.limits, connections);
+        let memory = resources::memory(settings.limits.memory);
+        let config = FleetConfig { shards, memory, limits, writer: Some(handle), blocking: blocking.clone() };
+        let (fleet, threads) = Fleet::start(&config).map_err(system("thread"))?;
+        drop(config);
+
+        let board = Arc::new(Board::new(Arc::clone(&fleet), log.clone()));
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let mut admin = Admin::new(Arc::clone(&board), commands);
+        admin.set_port(port).map_err(system("admin port"))?;
+        admin.set_socket(socket).map_err(system("control socket"))?;
+
+        let registry = Arc::<PoolRegistry>::default();
+        let load = Load { registry: Arc::clone(&registry), limits, format: format(&settings.log) };
+        let listening = shards::put(&fleet, change, &built.plans, &load).await.map_err(system("listener"))?;
+        let running = Self {
+            request,
+            settings,
+            fleet,
+            registry,
+            blocking,
+            listening,
+            parts: built.parts,
+            log,
+            board,
+            admin,
+            connections,
+            memory,
+            events,
+            notify,
+            messages,
+            threads,
+            writer,
+        };
+        running.publish();
+        running.tell();
+        Ok((running, receiver))
+    }
+
+    /// Puts on the board what is in force now.
+    pub fn publish(&self) {
+        let before = self.board.in_force();
+        let in_force = InForce::new(&self.settings, &self.listening, &before);
+        self.board.set_in_force(InForce {
+            file: self.request.file.clone(),
+            admin: self.admin.address(),
+            connections: self.fleet.limits().connections,
+            memory: self.memory,
+            ..in_force
+        });
+    }
+
+    fn tell(&self) {
+        for listening in &self.listening {
+            self.events.listening("proxy", &listening.address.to_string());
+        }
+        if let Some(address) = self.admin.address() {
+            self.events.listening("admin", &address.to_string());
+        }
+        if let Some(path) = self.admin.socket() {
+            self.events.listening("socket", &path.display().to_string());
+        }
+        self.board.set_state(State::Ready);
+        self.events.ready();
+        self.notify.ready();
+    }
+
+    /// Counters of all listeners there ever were.
+    #[must_use]
+    pub fn counted(&self) -> Vec<Counted> {
+        self.board.in_force().counters.clone()
+    }
+
+    /// When the configuration in force was loaded, such as `14:02:11 UTC`.
+    #[must_use]
+    pub fn since(&self) -> String {
+        let text = crate::log::Moment::at(self.board.in_force().loaded_s).to_string();
+        let time = text.split_once('T').map_or("", |(_, time)| time.trim_end_matches('Z'));
+        let day = board::now_s() / 86_400 == self.board.in_force().loaded_s / 86_400;
+        if day { format!("{time} UTC") } else { text }
+    }
+}
+
+/// The form of the access log; none when it is off.
+#[must_use]
+pub fn format(log: &LogSettings) -> Option<Format> {
+    match log.access {
+        AccessLog::Off => None,
+        AccessLog::Stdout | AccessLog::File(_) => Some(Format { form: log.format, privacy: log.privacy }),
+    }
+}
+
+/// Opens the access log.
+///
+/// # Errors
+/// [`StartError::Log`].
+pub fn open_log(log: &LogSettings) -> Result<Destination, StartError> {
+    Destination::open(&log.access).map_err(|source| {
+        let path = match &log.access {
+            AccessLog::File(path) => path.clone(),
+            AccessLog::Off | AccessLog::Stdout => "stdout".into(),
+        };
+        StartError::Log { path, source }
+    })
+}
+
+/// The admin port. One that nobody asked for gives way when its address is taken.
+///
+/// # Errors
+/// [`StartError`] when somebody asked for it.
+pub fn admin_port(settings: &AdminSettings) -> Result<Option<(SocketAddr, TcpListener)>, StartError> {
+    let Some(wanted) = settings.listen else { return Ok(None) };
+    match listener::bind(wanted, 1) {
+        Ok(sockets) => Ok(sockets.into_iter().next().map(|socket| (wanted, socket))),
+        Err(source) if settings.explicit => Err(StartError::listen(wanted, "admin.listen", source)),
+        Err(error) => {
+            tracing::warn!(%wanted, %error, "no admin port: `-o admin.listen=ADDRESS` names another");
+            Ok(None)
+        }
+    }
+}
+
+/// The control socket. One that nobody asked for is done without when it cannot be made.
+///
+/// # Errors
+/// [`StartError::Socket`] when somebody asked for it.
+pub fn control_socket(settings: &AdminSettings, written: bool) -> Result<Option<ControlSocket>, StartError> {
+    match ControlSocket::open(&settings.socket, settings.make_socket_dir) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if written => {
+            let source = match error {
+                SocketError::System(source) => source,
+                other => std::io::Error::other(other),
+            };
+            Err(StartError::Socket { path: settings.socket.clone(), source })
+        }
+        Err(error) => {
+            let path = settings.socket.display();
+            tracing::warn!(%path, %error, "no control socket: `status`, `reload` and `drain` cannot reach this proxy");
+            Ok(None)
+        }
+    }
+}
+
+/// Sockets of ours besides the proxy's listeners.
+#[must_use]
+pub fn own(port: Option<&(SocketAddr, TcpListener)>) -> Vec<SocketAddr> {
+    port.and_then(|(_, socket)| socket.local_addr().ok()).into_iter().collect()
+}

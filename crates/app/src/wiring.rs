@@ -1,0 +1,355 @@
+//! From checked settings to what each crate wants to know: resolver, ways out, one plan for each listener.
+//!
+//! Everything is built before anything is swapped, and what did not change is used again: users with their verdicts,
+//! rules, certificates with their tickets, the resolver with its cache, trust anchors. Nothing here asks a server,
+//! except for the address of a DNS-over-HTTPS server that is given by name. Not here: sockets (`run/listeners`),
+//! when it happens (`run`, `reload`).
+
+mod names;
+mod own_addresses;
+
+use crate::config::Settings;
+use crate::config::file::Level as LevelWord;
+use crate::config::settings::{
+    ExitScheme, ExitSettings, Fingerprints, LimitSettings, ListenerSettings, Reach as ReachSetting,
+    TlsSettings,
+};
+use crate::run::listeners::Listening;
+use shoalway_forward::outbound::{Direct, ViaHttp, ViaSocks};
+use shoalway_forward::{Auth, ForwardPlan, Way};
+use shoalway_http::level::Level;
+use shoalway_net::dialer::{DialConfig, Dialer};
+use shoalway_net::egress_guard::{EgressGuard, Reach};
+use shoalway_net::limits::Limits;
+use shoalway_net::resolver::Resolver;
+use shoalway_net::tls::TlsConfigError;
+use shoalway_net::tls_client::{TlsClient, TlsClientConfig};
+use shoalway_net::tls_server::TlsServer;
+use shoalway_policy::{Cidr, CidrError};
+use shoalway_types::Target;
+use shoalway_wire::http1;
+use shoalway_wire::socks5::Login;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use names::{Addresses, addresses_of_servers};
+
+/// What "no limit" is where a time is needed.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 10);
+
+/// Why a configuration without mistakes still cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WiringError {
+    /// A file was readable when it was checked and is not now.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Certificate and key of the listeners cannot be used.
+    #[error("the certificate of the listeners cannot be used: {0}")]
+    Certificate(#[source] TlsConfigError),
+    /// TLS towards exits cannot be set up.
+    #[error("TLS towards exits: {0}")]
+    ExitTls(#[source] TlsConfigError),
+    /// The resolver cannot be set up.
+    #[error("TLS towards DNS servers: {0}")]
+    DnsTls(#[source] TlsConfigError),
+    /// A DNS server is given by a name that has no address.
+    #[error("the DNS server number {number} is given by its name, and that cannot be resolved: {reason}")]
+    DnsServer {
+        /// Its place in the list, from 1.
+        number: usize,
+        /// Why.
+        reason: String,
+    },
+    /// A network of clients is none.
+    #[error("a network of clients: {0}")]
+    Clients(#[from] CidrError),
+    /// User or password of an exit do not fit SOCKS5.
+    #[error("the log-in of the exit `{name}` does not fit SOCKS5: 1 to 255 bytes each")]
+    Login {
+        /// The exit.
+        name: String,
+    },
+}
+
+/// Parts that outlive a reload which does not concern them.
+#[derive(Clone)]
+pub struct Parts {
+    fingerprints: Fingerprints,
+    resolver: Resolver,
+    tls_listeners: Option<TlsServer>,
+    tls_exits: Option<TlsClient>,
+}
+
+/// What is built for one configuration.
+pub struct Built {
+    /// Kept for the next reload.
+    pub parts: Parts,
+    /// One for each listener, in the order of `listening`.
+    pub plans: Vec<Arc<ForwardPlan>>,
+}
+
+/// What a configuration is built from, besides itself.
+pub struct Surrounded<'a> {
+    /// All listeners of the proxy.
+    pub listening: &'a [Listening],
+    /// Further sockets of ours that nobody may reach through the proxy.
+    pub also_own: &'a [SocketAddr],
+    /// See [`addresses_of_servers`].
+    pub addresses: &'a Addresses,
+    /// Where the resolver's questions run.
+    pub control: &'a tokio::runtime::Handle,
+    /// What the process may hold; see [`limits`].
+    pub connections: usize,
+}
+
+/// Takes over from the settings in force what the new ones did not change.
+pub fn keep_unchanged(new: &mut Settings, old: &Settings) {
+    if new.fingerprints.access == old.fingerprints.access {
+        new.users.clone_from(&old.users);
+    }
+    if new.fingerprints.rules == old.fingerprints.rules {
+        new.rules = Arc::clone(&old.rules);
+    }
+}
+
+/// Builds everything. Reads the files of certificates, so not on a shard.
+///
+/// # Errors
+/// [`WiringError`]; nothing is in use yet.
+pub fn build(
+    settings: &Settings,
+    before: Option<&Parts>,
+    from: &Surrounded<'_>,
+) -> Result<Built, WiringError> {
+    let resolver = match before.filter(|old| old.fingerprints.dns == settings.fingerprints.dns) {
+        Some(old) => old.resolver.clone(),
+        None => names::resolver(&settings.dns, from.addresses, from.control)?,
+    };
+    let tls_listeners =
+        match before.filter(|old| old.fingerprints.listeners == settings.fingerprints.listeners) {
+            Some(old) => old.tls_listeners.clone(),
+            None => tls_server(&settings.listeners)?,
+        };
+    let tls_exits = match before.filter(|old| old.fingerprints.exits == settings.fingerprints.exits) {
+        Some(old) => old.tls_exits.clone(),
+        None => tls_client(&settings.exits)?,
+    };
+    let dialer = Dialer::new(resolver.clone(), Arc::new(guard(settings, from)), DialConfig::default());
+    let parts = Parts { fingerprints: settings.fingerprints, resolver, tls_listeners, tls_exits };
+    let plans = plans(settings, &parts, &dialer, from)?;
+    Ok(Built { parts, plans })
+}
+
+fn plans(
+    settings: &Settings,
+    parts: &Parts,
+    dialer: &Dialer,
+    from: &Surrounded<'_>,
+) -> Result<Vec<Arc<ForwardPlan>>, WiringError> {
+    let clients: Vec<Cidr> =
+        settings.clients.iter().map(|(ip, prefix)| Cidr::new(*ip, *prefix)).collect::<Result<_, _>>()?;
+    let exits = exits(settings, parts, dialer)?;
+    let direct = Direct::new(dialer.clone(), None);
+    let direct = Way { name: "direct".into(), identity: 0, outbound: Arc::new(direct) };
+    let limits = limits(&settings.limits, from.connections);
+    let http = http1::limits::Limits {
+        head: settings.limits.head_size.as_usize().min(http1::limits::MAX_HEAD),
+        ..http1::limits::Limits::default()
+    };
+    let plan = |listening: &Listening| {
+        Arc::new(ForwardPlan {
+            listener: Arc::clone(&listening.counted.name),
+            clients: clients.clone(),
+            auth: auth(settings, &listening.settings),
+            level: level(settings.level),
+            rules: Arc::clone(&settings.rules),
+            direct: direct.clone(),
+            exits: exits.clone(),
+            default_exit: None,
+            dialer: dialer.clone(),
+            limits,
+            http,
+            tls: parts.tls_listeners.clone().filter(|_| listening.settings.tls.is_some()),
+        })
+    };
+    Ok(from.listening.iter().map(plan).collect())
+}
+
+fn auth(settings: &Settings, listener: &ListenerSettings) -> Auth {
+    match &settings.users {
+        Some(users) if listener.auth => {
+            Auth::Users { users: Arc::clone(users), realm: settings.realm.as_str().into() }
+        }
+        Some(_) | None => Auth::None,
+    }
+}
+
+const fn level(word: LevelWord) -> Level {
+    match word {
+        LevelWord::Transparent => Level::Transparent,
+        LevelWord::Anonymous => Level::Anonymous,
+        LevelWord::Elite => Level::Elite,
+    }
+}
+
+/// Deadlines and bounds of the settings. `connections` is what the limit of open files allows.
+#[must_use]
+pub fn limits(settings: &LimitSettings, connections: usize) -> Limits {
+    let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    Limits {
+        head: settings.head_timeout,
+        idle: settings.idle_timeout,
+        first_byte: settings.first_byte,
+        connect: settings.connect_timeout,
+        tunnel_idle: settings.tunnel_idle.unwrap_or(FOR_EVER),
+        drain: settings.drain,
+        min_rate: settings.min_rate.0,
+        connections: settings.connections.map_or(connections, count).min(connections),
+        per_client: settings.connections_per_client.map_or(0, count),
+        ..Limits::default()
+    }
+}
+
+fn guard(settings: &Settings, from: &Surrounded<'_>) -> EgressGuard {
+    let reach = match settings.reach {
+        ReachSetting::Default => Reach::Default,
+        ReachSetting::Only(set) => {
+            Reach::Only { public: set.public, private: set.private, loopback: set.loopback }
+        }
+    };
+    let listening = from.listening.iter().map(|listening| listening.address);
+    let own: Vec<SocketAddr> = listening.chain(from.also_own.iter().copied()).collect();
+    let everywhere = own.iter().any(|address| address.ip().is_unspecified());
+    let local = if everywhere { own_addresses::of_this_machine() } else { Vec::new() };
+    EgressGuard::new(reach, own, local)
+}
+
+fn exits(settings: &Settings, parts: &Parts, dialer: &Dialer) -> Result<Vec<Way>, WiringError> {
+    settings.exits.iter().map(|exit| way(exit, parts, dialer)).collect()
+}
+
+fn way(exit: &ExitSettings, parts: &Parts, dialer: &Dialer) -> Result<Way, WiringError> {
+    let dialer = dialer.clone();
+    let proxy = Target::new(exit.host.clone(), exit.port);
+    let login = exit.credentials.as_ref().map(|(user, password)| (user.as_str(), password.expose()));
+    let name = exit.name.as_str().into();
+    let identity = identity(exit);
+    let outbound = match exit.scheme {
+        ExitScheme::Http => {
+            return Ok(Way { name, identity, outbound: Arc::new(ViaHttp::new(dialer, proxy, None, login)) });
+        }
+        ExitScheme::Https => {
+            let way = ViaHttp::new(dialer, proxy, parts.tls_exits.clone(), login);
+            return Ok(Way { name, identity, outbound: Arc::new(way) });
+        }
+        ExitScheme::Socks4a => {
+            ViaSocks::socks4a(dialer, proxy, login.map_or("", |(user, _)| user).as_bytes())
+        }
+        ExitScheme::Socks5 => {
+            let bad = |_no_fit| WiringError::Login { name: exit.name.clone() };
+            let login = login
+                .map(|(user, password)| Login::new(user.as_bytes(), password.as_bytes()))
+                .transpose()
+                .map_err(bad)?;
+            ViaSocks::socks5(dialer, proxy, login)
+        }
+    };
+    Ok(Way { name, identity, outbound: Arc::new(outbound) })
+}
+
+/// Differs between exits that differ in anything; never that of the way straight out.
+fn identity(exit: &ExitSettings) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&exit.name, exit.scheme, &exit.host, exit.port).hash(&mut hasher);
+    exit.credentials.as_ref().map(|(user, password)| (user, password.expose())).hash(&mut hasher);
+    hasher.finish() | 1
+}
+
+fn tls_server(listeners: &[ListenerSettings]) -> Result<Option<TlsServer>, WiringError> {
+    // All listeners of the proxy show the same certificate.
+    let Some(tls) = listeners.iter().find_map(|listener| listener.tls.as_ref()) else { return Ok(None) };
+    let TlsSettings { cert, key, client_ca } = tls;
+    let client_ca = client_ca.as_ref().map(|path| read(path)).transpose()?;
+    let alpn: &[&[u8]] = &[b"http/1.1"];
+    TlsServer::from_pem(&read(cert)?, &read(key)?, client_ca.as_deref(), alpn)
+        .map(Some)
+        .map_err(WiringError::Certificate)
+}
+
+/// Trust anchors are read only when an exit needs them.
+fn tls_client(exits: &[ExitSettings]) -> Result<Option<TlsClient>, WiringError> {
+    if !exits.iter().any(|exit| exit.scheme == ExitScheme::Https) {
+        return Ok(None);
+    }
+    TlsClient::new(&TlsClientConfig::default()).map(Some).map_err(WiringError::ExitTls)
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>, WiringError> {
+    std::fs::read(path).map_err(|source| WiringError::Read { path: path.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Secret;
+    use crate::config::{Request, Surroundings, load};
+    use shoalway_types::Host;
+
+    fn settings(overrides: &[&str]) -> Settings {
+        let overrides = overrides.iter().map(ToString::to_string).collect();
+        let request = Request { file: None, overrides, surroundings: Surroundings::default() };
+        load(&request).unwrap().settings
+    }
+
+    #[test]
+    fn every_limit_of_the_file_reaches_the_engine() {
+        let settings = settings(&[
+            "limits.head_timeout=1s",
+            "limits.idle_timeout=2s",
+            "limits.tunnel_idle=off",
+            "limits.connect_timeout=3s",
+            "limits.first_byte=4s",
+            "limits.min_rate='5 B/s'",
+            "limits.connections=6",
+            "limits.connections_per_client=7",
+            "limits.drain=8s",
+        ]);
+        let limits = limits(&settings.limits, 100);
+        let seconds = [limits.head, limits.idle, limits.connect, limits.first_byte, limits.drain];
+        assert_eq!(seconds.map(|time| time.as_secs()), [1, 2, 3, 4, 8]);
+        assert_eq!((limits.min_rate, limits.connections, limits.per_client), (5, 6, 7));
+        assert_eq!(limits.tunnel_idle, FOR_EVER);
+    }
+
+    #[test]
+    fn open_files_bound_connections_whatever_the_file_says() {
+        assert_eq!(limits(&settings(&["limits.connections=1000"]).limits, 100).connections, 100);
+        assert_eq!(limits(&settings(&[]).limits, 100).connections, 100);
+    }
+
+    #[test]
+    fn exits_that_differ_share_no_connections() {
+        let exit = |name: &str, port, password: &str| ExitSettings {
+            name: name.to_owned(),
+            scheme: ExitScheme::Http,
+            host: Host::parse("vps.example").unwrap(),
+            port,
+            credentials: Some(("me".to_owned(), Secret::new(password))),
+        };
+        let one = identity(&exit("a", 80, "x"));
+        assert_eq!(one, identity(&exit("a", 80, "x")));
+        for other in [exit("b", 80, "x"), exit("a", 81, "x"), exit("a", 80, "y")] {
+            assert_ne!(one, identity(&other));
+        }
+        assert_ne!(one, 0);
+    }
+}
