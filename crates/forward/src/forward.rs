@@ -113,6 +113,14 @@ impl Forward {
         shard.local(Tunnels::default).recheck(&self.plan)
     }
 
+    /// Lets go of a listener that was removed, so that its plan is not kept for ever. Its open connections go on by
+    /// the plan they have.
+    pub fn forget(shard: &Shard, listener: &str) {
+        if let Some(slot) = shard.local(Slots::default).0.borrow_mut().remove(listener) {
+            slot.0.borrow_mut().take();
+        }
+    }
+
     pub(crate) const fn server(&self) -> &Rc<ServerConfig> {
         &self.server
     }
@@ -132,6 +140,7 @@ impl Forward {
 
 impl Inbound for Forward {
     fn accept(&self, shard: &Rc<Shard>, accepted: Accepted) {
+        // None only when the listener is being removed: the connection is closed.
         if let Some(forward) = self.slot.current() {
             mixed::accept(&forward, shard, accepted);
         }

@@ -31,17 +31,17 @@ pub(crate) async fn serve(mut ask: Ask, from: Address) {
         decided: Some(decided),
     };
     if !straight {
-        return ask.refuse_by_rule(wish).await;
+        return ask.refuse_by_rule(wish);
     }
     let expected = match Expected::find_out(&ask, &from).await {
         Ok(expected) => expected,
         Err(error) => {
             let error = unresolved(error);
-            return ask.refuse(wish, replies::of(&error), error.word).await;
+            return ask.refuse(wish, replies::of(&error), error.word);
         }
     };
     let Ok((listener, bound)) = open(&ask) else {
-        return ask.refuse(wish, replies::of_kind(ConnectErrorKind::Local), "bind_failed").await;
+        return ask.refuse(wish, replies::of_kind(ConnectErrorKind::Local), "bind_failed");
     };
     let first = ask.version.granted(bound);
     if ask.talk.send(&first).await.is_err() {
@@ -57,7 +57,7 @@ pub(crate) async fn serve(mut ask: Ask, from: Address) {
             ask.tunnel(wish, connected).await;
         }
         Ok(None) => ask.into_facts(wish).0.end("client_closed"),
-        Err(_) => ask.refuse(wish, replies::of_kind(ConnectErrorKind::Timeout), "bind_timeout").await,
+        Err(_) => ask.refuse(wish, replies::of_kind(ConnectErrorKind::Timeout), "bind_timeout"),
     }
 }
 

@@ -57,8 +57,8 @@ struct HttpService {
     routed: bool,
     /// What the log says of an answer made here.
     outcome: Option<&'static str>,
-    /// A log-in that was found out for the current request.
-    checked: Rc<Cell<Option<Verdict>>>,
+    /// The last log-in could not be checked: too many were.
+    busy: Rc<Cell<bool>>,
 }
 
 impl HttpService {
@@ -72,7 +72,7 @@ impl HttpService {
             route: None,
             routed: false,
             outcome: None,
-            checked: Rc::default(),
+            busy: Rc::default(),
         }
     }
 
@@ -102,8 +102,7 @@ impl HttpService {
             self.user = None;
             return Some(self.answer(Answer::proxy_auth_required(realm), "login_missing"));
         };
-        let known = || verdicts.known(shard, login.user(), login.password());
-        match self.checked.take().or_else(known) {
+        match verdicts.known(shard, login.user(), login.password()) {
             Some(Verdict::Right) => {
                 if self.user.as_deref() != Some(login.user()) {
                     self.user = Some(login.user().into());
@@ -115,17 +114,19 @@ impl HttpService {
                 Some(self.answer(Answer::proxy_auth_required(realm), "login_wrong"))
             }
             Some(Verdict::Busy) => Some(self.answer(Answer::busy(1), "busy")),
+            None if self.busy.take() => Some(self.answer(Answer::busy(1), "busy")),
             None => Some(self.find_out(shard, &login)),
         }
     }
 
+    /// The verdict itself comes back through the cache, where it belongs to this user and password alone.
     fn find_out(&self, shard: &Rc<Shard>, login: &Basic) -> Next {
-        let (shard, forward, checked) =
-            (Rc::clone(shard), Rc::clone(&self.forward), Rc::clone(&self.checked));
+        let (shard, forward, busy) = (Rc::clone(shard), Rc::clone(&self.forward), Rc::clone(&self.busy));
         let (user, password) = (login.user().to_owned(), login.password().to_vec());
         Next::Wait(Box::pin(async move {
             if let Some(verdicts) = forward.verdicts() {
-                checked.set(Some(verdicts.find_out(&shard, &user, &password).await));
+                let verdict = verdicts.find_out(&shard, &user, &password).await;
+                busy.set(verdict == Verdict::Busy);
             }
         }))
     }
@@ -183,14 +184,14 @@ impl HttpService {
         self.route.as_ref()?.addresses.as_ref()?.refused()
     }
 
-    fn connect_failed(&mut self, shard_word: &ConnectError) -> Answer {
-        if let Some(rule) = self.refused_by_address(shard_word) {
+    fn connect_failed(&mut self, error: &ConnectError) -> Answer {
+        if let Some(rule) = self.refused_by_address(error) {
             self.outcome = Some("blocked");
             let line = self.forward.plan().rules.line(rule).unwrap_or_default();
             return Answer::blocked(rule, line, None);
         }
-        let status = replies::of(shard_word).http;
-        Answer::error(status, shard_word.word, "", &sentence(&shard_word.detail))
+        let status = replies::of(error).http;
+        Answer::error(status, error.word, "", &sentence(&error.detail))
     }
 }
 

@@ -174,7 +174,7 @@ impl Ask {
             target: Some(Rc::clone(&target)),
             decided: Some(decided),
         };
-        let Some(way) = way else { return self.refuse_by_rule(wish).await };
+        let Some(way) = way else { return self.refuse_by_rule(wish) };
         let session = self.session(&target);
         match way.connect.connect(&session).await {
             Ok(connected) => {
@@ -183,7 +183,7 @@ impl Ask {
             }
             Err(error) => {
                 self.shard.counters().upstream_failures.add(1);
-                self.refuse(wish, replies::of(&error), error.word).await;
+                self.refuse(wish, replies::of(&error), error.word);
             }
         }
     }
@@ -215,26 +215,30 @@ impl Ask {
     }
 
     /// A rule says no, or asks for a way there is none of.
-    pub(crate) async fn refuse_by_rule(self, wish: Wish) {
+    pub(crate) fn refuse_by_rule(self, wish: Wish) {
         let missing = wish.decided.as_ref().is_some_and(|decided| decided.verb != Verb::Block);
         let outcome = if missing { "no_such_way" } else { "blocked" };
-        self.refuse(wish, replies::of_kind(ConnectErrorKind::Forbidden), outcome).await;
+        self.refuse(wish, replies::of_kind(ConnectErrorKind::Forbidden), outcome);
     }
 
     /// Says why not, and leaves.
-    pub(crate) async fn refuse(self, wish: Wish, reply: Reply, outcome: &'static str) {
+    pub(crate) fn refuse(self, wish: Wish, reply: Reply, outcome: &'static str) {
         let farewell = self.version.refused(reply);
         let code = self.version.code(Some(reply));
-        self.leave(wish, &farewell, (code, reply.http), outcome).await;
+        self.leave(wish, farewell, (code, reply.http), outcome);
     }
 
-    /// Says `farewell`, and leaves. `code` is what the client is told, and its equal in HTTP.
-    pub(crate) async fn leave(self, wish: Wish, farewell: &[u8], code: (u16, u16), outcome: &'static str) {
-        let shard = Rc::clone(&self.shard);
+    /// Says `farewell`, and leaves, as a task of its own. `code` is what the client is told, and its equal in HTTP.
+    pub(crate) fn leave(self, wish: Wish, farewell: Vec<u8>, code: (u16, u16), outcome: &'static str) {
         let (facts, talk) = self.into_facts(wish);
         facts.say(code.0, code.1);
         facts.end(outcome);
-        leave(&shard, talk.stream, farewell).await;
+        let shard = Rc::clone(&facts.shard);
+        let tasks = shard.tasks().clone();
+        tasks.spawn(async move {
+            leave(&shard, talk.stream, &farewell).await;
+            drop(facts);
+        });
     }
 
     /// What the log will say.

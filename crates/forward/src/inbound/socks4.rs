@@ -21,16 +21,16 @@ pub(crate) async fn serve(client: Client) {
         Ok(Err(Broken::Protocol(error))) => {
             let wish = Wish::none(Version::Four);
             let code = (u16::from(Reply::Rejected.code()), 400);
-            return ask.leave(wish, error.farewell(), code, error.word()).await;
+            return ask.leave(wish, error.farewell().to_vec(), code, error.word());
         }
         // Too late or gone: nobody is left to be told, and nothing was asked for.
         Ok(Err(Broken::Gone)) | Err(_) => return,
     };
     drop(deadline);
     if matches!(ask.forward.plan().auth, Auth::Users { .. }) {
-        let (wish, farewell) = (Wish::none(Version::Four), encode_reply(Reply::Rejected, NOWHERE));
+        let (wish, farewell) = (Wish::none(Version::Four), encode_reply(Reply::Rejected, NOWHERE).to_vec());
         let code = (u16::from(Reply::Rejected.code()), 407);
-        return ask.leave(wish, &farewell, code, "login_missing").await;
+        return ask.leave(wish, farewell, code, "login_missing");
     }
     let Request { command, target, user: _ } = request;
     match command {

@@ -26,7 +26,7 @@ pub(crate) async fn serve(client: Client) {
             let code = if denied { 407 } else { 400 };
             let farewell = error.farewell();
             let told = farewell.get(1).copied().unwrap_or_default();
-            return ask.leave(wish, farewell, (told.into(), code), error.word()).await;
+            return ask.leave(wish, farewell.to_vec(), (told.into(), code), error.word());
         }
         // Too late or gone: nobody is left to be told, and nothing was asked for.
         Ok(Err(Broken::Gone)) | Err(_) => return,

@@ -42,7 +42,7 @@ pub(crate) async fn serve(mut ask: Ask, from: &Address) {
     let reached = ask.talk.stream.socket().and_then(|socket| socket.local_addr().ok());
     let opened = udp::bind_association(reached.unwrap_or(NOWHERE).ip().to_canonical());
     let Ok((relay, bound)) = opened.and_then(|relay| relay.local_addr().map(|bound| (relay, bound))) else {
-        return ask.refuse(wish, replies::of_kind(ConnectErrorKind::Local), "bind_failed").await;
+        return ask.refuse(wish, replies::of_kind(ConnectErrorKind::Local), "bind_failed");
     };
     let reply = ask.version.granted(bound);
     if ask.talk.send(&reply).await.is_err() {
@@ -197,12 +197,12 @@ impl Association {
     fn poll_client(&mut self, cx: &mut Context<'_>) {
         for _ in 0..ROW {
             let Poll::Ready((datagram, from)) = self.relay.poll_receive(cx, &self.shard) else { return };
-            self.from_client(cx, datagram.filled(), from);
+            self.take(cx, datagram.filled(), from);
         }
         cx.waker().wake_by_ref();
     }
 
-    fn from_client(&mut self, cx: &mut Context<'_>, bytes: &[u8], from: SocketAddr) {
+    fn take(&mut self, cx: &mut Context<'_>, bytes: &[u8], from: SocketAddr) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         if !self.is_client(from) {
             return;
@@ -271,13 +271,13 @@ impl Association {
                 let Some(port) = self.out.get_mut(place).and_then(Option::as_mut) else { break };
                 let Poll::Ready((datagram, from)) = port.poll_receive(cx, &self.shard) else { break };
                 if self.targets.was_spoken_to(from) {
-                    self.to_client(cx, client, from, datagram.filled());
+                    self.give(cx, client, from, datagram.filled());
                 }
             }
         }
     }
 
-    fn to_client(&mut self, cx: &mut Context<'_>, client: SocketAddr, from: SocketAddr, payload: &[u8]) {
+    fn give(&mut self, cx: &mut Context<'_>, client: SocketAddr, from: SocketAddr, payload: &[u8]) {
         let mut message = Vec::with_capacity(payload.len() + 22);
         encode_header(&Address::from(from), &mut message);
         message.extend_from_slice(payload);

@@ -43,14 +43,11 @@ impl Port {
         let mut buffer = shard.buffers().take(Class::Large);
         for _ in 0..QUEUE {
             let mut space = ReadBuf::new(buffer.space());
-            match std::task::ready!(self.socket.poll_recv_from(cx, &mut space)) {
-                Ok(from) => {
-                    let length = space.filled().len();
-                    buffer.commit(length);
-                    return Poll::Ready((buffer, from));
-                }
-                // Told about a datagram sent before: nobody listens there. The next one may be good.
-                Err(_) => {}
+            // An error tells about a datagram sent before: nobody listens there. The next one may be good.
+            if let Ok(from) = std::task::ready!(self.socket.poll_recv_from(cx, &mut space)) {
+                let length = space.filled().len();
+                buffer.commit(length);
+                return Poll::Ready((buffer, from));
             }
         }
         cx.waker().wake_by_ref();
