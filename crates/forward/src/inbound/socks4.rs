@@ -35,7 +35,7 @@ pub(crate) async fn serve(client: Client) {
     let Request { command, target, user: _ } = request;
     match command {
         Command::Connect => ask.connect(target).await,
-        Command::Bind => bind::serve(ask, target.into()).await,
+        Command::Bind => Box::pin(bind::serve(ask, target.into())).await,
     }
 }
 

@@ -35,8 +35,8 @@ pub(crate) async fn serve(client: Client) {
     let Request { command, target } = request;
     match command {
         Command::Connect => connect(ask, &target).await,
-        Command::Bind => bind::serve(ask, target).await,
-        Command::UdpAssociate => socks5_udp::serve(ask, &target).await,
+        Command::Bind => Box::pin(bind::serve(ask, target)).await,
+        Command::UdpAssociate => Box::pin(socks5_udp::serve(ask, &target)).await,
     }
 }
 

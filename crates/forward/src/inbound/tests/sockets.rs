@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::outbound::{Direct, ViaHttp, ViaSocks};
+use shoalway_net::listener::{Accepted, Inbound as _};
+use shoalway_net::tls::Roots;
+use shoalway_net::tls_client::{TlsClient, TlsClientConfig};
+use shoalway_net::tls_server::TlsServer;
 use shoalway_types::Target;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -275,5 +279,64 @@ fn plain_requests_reach_an_http_exit_whole_and_with_its_log_in() {
         let (seen, ()) = tokio::join!(upstream, asks);
         assert_eq!(String::from_utf8_lossy(&seen[0]), heard);
         assert_eq!(String::from_utf8_lossy(&seen[1]), heard.replace("one", "two"));
+    });
+}
+
+/// A certificate for 127.0.0.1 that signs itself, and its key.
+fn certificate() -> (Vec<u8>, Vec<u8>) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes())
+}
+
+#[test]
+fn a_tls_listener_serves_whoever_knows_its_certificate() {
+    Shard::test_in_real_time(async |shard| {
+        let (cert, key) = certificate();
+        let tls = Some(TlsServer::from_pem(&cert, &key, None, &[]).unwrap());
+        let far = start(&shard, ForwardPlan { tls, ..plan(Far::Echo, &[]) });
+        let dialer = far.plan().dialer.clone();
+        for (roots, good) in [(cert, true), (certificate().0, false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let proxy = Target::parse(&listener.local_addr().unwrap().to_string(), None).unwrap();
+            let config = TlsClientConfig { roots: Roots::Pem(roots), ..TlsClientConfig::default() };
+            let tls = TlsClient::new(&config).unwrap();
+            let outbound = Arc::new(ViaHttp::new(dialer.clone(), proxy, Some(tls), None));
+            let serve = async {
+                let (stream, peer) = listener.accept().await.unwrap();
+                far.accept(&shard, Accepted { stream, peer, admitted: Admitted::uncounted() });
+            };
+            let ((), connected) = tokio::join!(serve, through(&shard, outbound, "name.invalid:443"));
+            let Ok(mut connected) = connected else {
+                assert!(!good);
+                continue;
+            };
+            assert!(good);
+            connected.stream.write_all(b"hello").await.unwrap();
+            connected.stream.flush().await.unwrap();
+            let mut back = [0; 5];
+            connected.stream.read_exact(&mut back).await.unwrap();
+            assert_eq!(&back, b"hello");
+        }
+    });
+}
+
+#[test]
+fn clients_that_have_no_business_here_are_closed_unheard() {
+    Shard::test_in_real_time(async |shard| {
+        let clients = vec![shoalway_policy::Cidr::parse("192.0.2.0/24").unwrap()];
+        let forward = start(&shard, ForwardPlan { clients, ..plan(Far::Echo, &[]) });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let admitted = Admitted::uncounted();
+        let counters = Arc::clone(admitted.counters());
+        forward.accept(&shard, Accepted { stream, peer: "198.51.100.1:9".parse().unwrap(), admitted });
+        assert_eq!(client.read(&mut [0; 1]).await.unwrap_or(0), 0);
+        assert_eq!((counters.refused.get(), counters.open.get()), (1, 0));
+        // A listener that is taken away keeps nothing of its plan, and serves nobody.
+        let plan = Arc::downgrade(forward.plan());
+        Forward::forget(&shard, "test");
+        drop(forward);
+        assert!(plan.upgrade().is_none());
     });
 }
