@@ -1,6 +1,6 @@
 //! A listener's plan on one shard: its workers for the ways out, and what stands behind the listener.
 //!
-//! A reload makes a new one. The connections that are open find it through their [`Slot`], so that none of them keeps
+//! A reload makes a new one. The connections that are open find it through their slot, so that none of them keeps
 //! an old set of rules alive for longer than its next request. Not here: the decision ([`crate::dispatch`]), the
 //! protocols (`inbound`).
 
