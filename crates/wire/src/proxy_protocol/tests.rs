@@ -2,6 +2,7 @@
 
 mod additions;
 mod binary;
+mod haproxy;
 mod line;
 mod round_trip;
 
