@@ -293,7 +293,7 @@ impl Page {
 
     fn add(&mut self, text: std::fmt::Arguments<'_>) {
         // Writing into a String has no way to fail.
-        let _: Result<(), std::fmt::Error> = self.0.write_fmt(text);
+        self.0.write_fmt(text).unwrap_or_default();
     }
 }
 

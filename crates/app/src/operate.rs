@@ -51,7 +51,10 @@ pub fn reload(request: &Request, output: Output) -> io::Result<Exit> {
             Err(error) => return away(asker, &error, output),
         };
         let Some(value) = answer.json() else { return odd(output) };
-        let (ok, text) = (value["ok"] == json!(true), value["text"].as_str().unwrap_or_default());
+        let (ok, text) = (
+            value.get("ok") == Some(&json!(true)),
+            value.get("text").and_then(Value::as_str).unwrap_or_default(),
+        );
         if output.is_json() {
             output.json(value.get("report").unwrap_or(&value))?;
         } else if ok {
@@ -101,7 +104,7 @@ pub fn drain(request: &Request, output: Output) -> io::Result<Exit> {
 }
 
 fn say(answer: &Answer, output: Output) -> io::Result<()> {
-    let connections = answer.json().and_then(|value| value["connections"].as_u64()).unwrap_or(0);
+    let connections = answer.json().and_then(|value| value.get("connections")?.as_u64()).unwrap_or(0);
     match connections {
         _ if output.is_json() => Ok(()),
         0 => output.complain("Draining.\n"),
@@ -172,7 +175,7 @@ fn socket_alone(request: &Request) -> Option<std::path::PathBuf> {
 }
 
 fn exit(value: &Value) -> Exit {
-    let code = value["exit"].as_u64().unwrap_or(1);
+    let code = value.get("exit").and_then(Value::as_u64).unwrap_or(1);
     let known = [Exit::BadConfig, Exit::NotPermitted, Exit::TryLater];
     known.into_iter().find(|exit| u64::from(exit.code()) == code).unwrap_or(Exit::Failed)
 }

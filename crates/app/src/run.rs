@@ -83,11 +83,13 @@ fn serve(request: Request, loaded: Loaded, events: Events, greeting: Greeting) -
     runtime.block_on(async {
         let signals =
             control::Signals::new().map_err(|source| StartError::System { what: "signals", source })?;
-        let (running, commands) = Running::open(request, loaded, events, notify, messages).await?;
+        // Boxed: both are as long as the program, and large.
+        let opening = Box::pin(Running::open(request, loaded, events, notify, messages));
+        let (running, commands) = opening.await?;
         if greeting == Greeting::Banner && !events.is_json() {
             crate::start::banner(&running);
         }
-        Ok(control::control(running, signals, commands).await)
+        Ok(Box::pin(control::control(running, signals, commands)).await)
     })
 }
 

@@ -39,7 +39,7 @@ impl Banner {
         let mut out = String::new();
         let mut line = |text: String| {
             // Writing into a String has no way to fail.
-            let _: Result<(), std::fmt::Error> = writeln!(out, "{text}");
+            writeln!(out, "{text}").unwrap_or_default();
         };
         line(format!("shoalway {}", env!("CARGO_PKG_VERSION")));
         line(String::new());
@@ -66,10 +66,12 @@ impl Banner {
         let scheme = if self.tls { "https" } else { "http" };
         line("Try, in another terminal:".to_owned());
         line(format!("  curl -x {scheme}://{} https://example.com/", near(self.address)));
-        line(
-            "  eval \"$(shoalway env)\"                  # this terminal's programs use the proxy".to_owned(),
-        );
-        line("  shoalway why https://example.com/       # which rule decides; sends nothing".to_owned());
+        for try_this in [
+            "  shoalway exec -- curl https://example.com/    # any program, the proxy set for it alone",
+            "  shoalway why https://example.com/             # which rule decides; sends nothing",
+        ] {
+            line(try_this.to_owned());
+        }
         out
     }
 }
@@ -104,7 +106,7 @@ mod tests {
             "[::1]:3128",
             "Nothing on this system was changed",
             "curl -x http://127.0.0.1:3128 ",
-            "shoalway env",
+            "shoalway exec",
             "shoalway why",
         ] {
             assert!(text.contains(part), "{part}: {text}");

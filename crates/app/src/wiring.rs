@@ -278,7 +278,7 @@ fn tls_server(listeners: &[ListenerSettings]) -> Result<Option<TlsServer>, Wirin
     // All listeners of the proxy show the same certificate.
     let Some(tls) = listeners.iter().find_map(|listener| listener.tls.as_ref()) else { return Ok(None) };
     let TlsSettings { cert, key, client_ca } = tls;
-    let client_ca = client_ca.as_ref().map(|path| read(path)).transpose()?;
+    let client_ca = client_ca.as_ref().map(read).transpose()?;
     let alpn: &[&[u8]] = &[b"http/1.1"];
     TlsServer::from_pem(&read(cert)?, &read(key)?, client_ca.as_deref(), alpn)
         .map(Some)

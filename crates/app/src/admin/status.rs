@@ -4,7 +4,7 @@
 
 use crate::log::Moment;
 use crate::metrics::resident_bytes;
-use crate::run::board::{Board, Counted, ListenerFacts};
+use crate::run::board::{Board, Counted, ListenerFacts, State};
 use serde_json::{Value, json};
 use shoalway_net::counters::{ListenerCounters, VerbLabel};
 
@@ -17,6 +17,7 @@ pub fn status(board: &Board) -> Value {
     let blocked = |counted: &Counted| counted.requests_where(|verb| verb == VerbLabel::Block);
     json!({
         "state": board.state().word(),
+        "draining": board.state() == State::Draining,
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
         "started": Moment::at(board.started_s).to_string(),

@@ -6,15 +6,16 @@ use serde_json::Value;
 
 /// At most six lines.
 pub(super) fn status(status: &Value) -> String {
-    let word = |key: &str| status[key].as_str().unwrap_or("?").to_owned();
-    let count = |key: &str| status[key].as_u64().unwrap_or(0);
-    let listeners: Vec<String> = status["listeners"].as_array().into_iter().flatten().map(listener).collect();
+    let word = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let count = |key: &str| status.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let listeners: Vec<String> =
+        status.get("listeners").and_then(Value::as_array).into_iter().flatten().map(listener).collect();
     let mark = if word("state") == "ready" { '●' } else { '○' };
-    let admin = match status["admin"].as_str() {
+    let admin = match status.get("admin").and_then(Value::as_str) {
         Some(address) => format!("metrics http://{address}/metrics"),
         None => "no admin port".to_owned(),
     };
-    let config = match status["config"].as_str() {
+    let config = match status.get("config").and_then(Value::as_str) {
         Some(file) => format!("config {file} loaded {}", clock(&word("loaded"))),
         None => "no config file: defaults".to_owned(),
     };
@@ -47,9 +48,10 @@ pub(super) fn status(status: &Value) -> String {
 }
 
 fn listener(listener: &Value) -> String {
-    let address = listener["address"].as_str().unwrap_or("?");
-    let tls = if listener["tls"] == true { "+TLS" } else { "" };
-    let auth = if listener["auth"] == true { ", log-in" } else { "" };
+    let is = |key: &str| listener.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let address = listener.get("address").and_then(Value::as_str).unwrap_or("?");
+    let tls = if is("tls") { "+TLS" } else { "" };
+    let auth = if is("auth") { ", log-in" } else { "" };
     format!("{address} HTTP+SOCKS{tls}{auth}")
 }
 

@@ -1,7 +1,7 @@
 //! Events for the program that started this one: with `--json` one JSON line each on standard output.
 //!
-//! `listening` (listener, address), `ready`, `reloaded`, `reload_failed` (the report), `draining`, `stopped`,
-//! `failed` (code, error, hint). Without `--json` the same is said as messages. Not here: sd_notify (`run/notify`).
+//! `config_warnings` (the report), `listening` (listener, address), `ready`, `reloaded`, `reload_failed` (the report),
+//! `draining` (connections), `stopped`, `failed` (code, error, hint). Without `--json` the same is said as messages. Not here: sd_notify (`run/notify`).
 
 use serde_json::{Value, json};
 use std::io::Write;
@@ -54,24 +54,17 @@ impl Events {
     /// The new configuration was refused; `report` and `text` say why.
     pub fn reload_failed(self, report: &Value, text: &str) {
         if self.json {
-            let mut event = json!({ "event": "reload_failed" });
-            if let (Value::Object(event), Value::Object(report)) = (&mut event, report) {
-                event.extend(report.iter().map(|(key, value)| (key.clone(), value.clone())));
-            }
-            self.line(&event);
+            self.line(&with_report("reload_failed", report));
+        } else {
+            complain(text);
         }
         tracing::warn!("the new configuration is refused; the old one stays in force");
-        complain(text);
     }
 
     /// The configuration works, but not as meant, perhaps.
     pub fn warnings(self, report: &Value, text: &str) {
         if self.json {
-            let mut event = json!({ "event": "config_warnings" });
-            if let (Value::Object(event), Value::Object(report)) = (&mut event, report) {
-                event.extend(report.iter().map(|(key, value)| (key.clone(), value.clone())));
-            }
-            self.line(&event);
+            self.line(&with_report("config_warnings", report));
         } else {
             complain(text);
         }
@@ -108,6 +101,15 @@ impl Events {
         drop(stdout.write_all(format!("{event}\n").as_bytes()));
         drop(stdout.flush());
     }
+}
+
+/// An event with everything that a report says.
+fn with_report(event: &str, report: &Value) -> Value {
+    let mut all = json!({ "event": event });
+    if let (Value::Object(all), Value::Object(report)) = (&mut all, report) {
+        all.extend(report.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    all
 }
 
 fn complain(text: &str) {
