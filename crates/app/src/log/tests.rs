@@ -305,3 +305,17 @@ fn a_line_has_an_end_however_long_the_request() {
         }
     });
 }
+
+#[test]
+fn every_key_is_documented() {
+    let page = include_str!("../../../../docs/logging.md");
+    with_record(|record| {
+        let line: Value = serde_json::from_str(&line(&record, LogFormat::Json, LogPrivacy::Full)).unwrap();
+        for key in line.as_object().unwrap().keys() {
+            assert!(
+                page.lines().any(|row| row.starts_with("| `") && row.contains(&format!("`{key}`"))),
+                "{key}"
+            );
+        }
+    });
+}

@@ -167,4 +167,22 @@ mod tests {
         assert_eq!(error.code(), "N004");
         assert_eq!(error.hint(), "this machine does not have that address");
     }
+
+    #[test]
+    fn every_code_is_explained() {
+        let page = include_str!("../../../../docs/errors.md");
+        let path = PathBuf::from("x");
+        let source = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let addr = "127.0.0.1:1".parse().unwrap();
+        for error in [
+            StartError::InUse { addr, key: "proxy.listen", holder: None },
+            StartError::Listen { addr, source: source() },
+            StartError::Log { path: path.clone(), source: source() },
+            StartError::Socket { path: path.clone(), source: source() },
+            StartError::Wiring(WiringError::Read { path, source: source() }),
+            StartError::System { what: "thread", source: source() },
+        ] {
+            assert_eq!(page.matches(&format!("\n## {}: ", error.code())).count(), 1, "{}", error.code());
+        }
+    }
 }
