@@ -15,7 +15,7 @@ use crate::config::{Ending, Loaded, Report, Settings, load};
 use crate::log::writer::Destination;
 use crate::run::failure::StartError;
 use crate::run::listeners::{self, Change, Listening};
-use crate::run::opening::{Running, admin_port, control_socket, format, open_log};
+use crate::run::opening::{Running, admin_port, control_socket, format, open_log, own, socket_is_written};
 use crate::run::shards::{self, Load};
 use crate::wiring::{self, Built, Surrounded};
 use serde_json::{Value, json};
@@ -65,25 +65,24 @@ pub async fn reload(running: &mut Running) -> Reloaded {
 async fn prepare(running: &Running) -> Result<(Prepared, Report), Refused> {
     let request = running.request.clone();
     let loaded = running.blocking.run(move || load(&request)).await.map_err(|_busy| Refused::Busy)?;
-    let Loaded { mut settings, report, view } = loaded.map_err(Refused::Config)?;
+    let loaded = loaded.map_err(Refused::Config)?;
+    let written = socket_is_written(&loaded);
+    let Loaded { mut settings, report, .. } = loaded;
     wiring::keep_unchanged(&mut settings, &running.settings);
     let change =
         listeners::change(&running.listening, &running.counted(), &settings.listeners, running.fleet.len())?;
     let port = new_port(running, &settings.admin)?;
-    let written = view
-        .entries()
-        .iter()
-        .any(|entry| entry.table == ["admin"] && entry.key == "socket" && entry.origin.is_some());
     let socket = match running.admin.socket() {
         Some(path) if path == settings.admin.socket => None,
         Some(_) | None => Some(control_socket(&settings.admin, written)?),
     };
-    let log = match settings.log.access == running.settings.log.access {
-        true => None,
-        false => Some(open_log(&settings.log)?),
+    let log = if settings.log.access == running.settings.log.access {
+        None
+    } else {
+        Some(open_log(&settings.log)?)
     };
     let also_own = match &port {
-        Some(new) => crate::run::opening::own(new.as_ref()),
+        Some(new) => own(new.as_ref()),
         None => running.admin.address().into_iter().collect(),
     };
     let built = build(running, &settings, &change, also_own).await?;

@@ -5,7 +5,7 @@
 use super::board::{Board, Counted, InForce, State};
 use super::events::Events;
 use super::failure::StartError;
-use super::listeners::{self, Listening};
+use super::listeners::{self, Change, Listening};
 use super::messages::Messages;
 use super::notify::Notify;
 use super::shards::{self, Load};
@@ -13,14 +13,16 @@ use super::{board, resources};
 use crate::admin::socket::{ControlSocket, SocketError};
 use crate::admin::{Admin, Command};
 use crate::config::settings::{AccessLog, AdminSettings, LogSettings};
+use crate::config::show::Entry;
 use crate::config::{Loaded, Request, Settings};
 use crate::log::Format;
 use crate::log::writer::{Destination, LogControl};
-use crate::wiring::{self, Parts, Surrounded};
+use crate::wiring::{self, Built, Parts, Surrounded};
 use shoalway_http::pool::PoolRegistry;
 use shoalway_net::blocking::Blocking;
 use shoalway_net::fleet::{Fleet, FleetConfig};
 use shoalway_net::journal::Writer;
+use shoalway_net::limits::Limits;
 use shoalway_net::listener;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -84,56 +86,28 @@ impl Running {
         messages: Messages,
     ) -> Result<(Self, mpsc::Receiver<Command>), StartError> {
         let connections = resources::raise_open_files();
-        let Loaded { settings, view, .. } = loaded;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let shards = settings.shards.unwrap_or(cores);
-        let change = listeners::change(&[], &[], &settings.listeners, shards)?;
-        let port = admin_port(&settings.admin)?;
-        let socket_written = view
-            .entries()
-            .iter()
-            .any(|entry| entry.table == ["admin"] && entry.key == "socket" && entry.origin.is_some());
-        let socket = control_socket(&settings.admin, socket_written)?;
-        let log = LogControl::default();
-        log.switch(open_log(&settings.log)?);
+        let shards = loaded.settings.shards.unwrap_or(cores);
+        let Opened { change, port, socket, log } = Opened::new(&loaded, shards)?;
+        let settings = loaded.settings;
+        let built = first_build(&settings, &change, &own(port.as_ref()), connections).await?;
 
-        let opened: Vec<Listening> = change.wanted.iter().map(|wanted| wanted.listening.clone()).collect();
-        let addresses = wiring::addresses_of_servers(&settings.dns, &Handle::current()).await?;
-        let built = wiring::build(
-            &settings,
-            None,
-            &Surrounded {
-                listening: &opened,
-                also_own: &own(port.as_ref()),
-                addresses: &addresses,
-                control: &Handle::current(),
-                connections,
-            },
-        )?;
-
-        let system = |what| move |source| StartError::System { what, source };
-        let blocking = Blocking::start(cores.min(BLOCKING)).map_err(system("thread"))?;
-        let (handle, writer) = Writer::new(shards);
-        let sink = log.sink();
-        let writer = std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || writer.run(sink))
-            .map_err(system("thread"))?;
         let limits = wiring::limits(&settings.limits, connections);
         let memory = resources::memory(settings.limits.memory);
-        let config = FleetConfig { shards, memory, limits, writer: Some(handle), blocking: blocking.clone() };
-        let (fleet, threads) = Fleet::start(&config).map_err(system("thread"))?;
-        drop(config);
-
+        let Threads { fleet, threads, writer, blocking } =
+            Threads::start(shards, cores, memory, limits, &log)?;
         let board = Arc::new(Board::new(Arc::clone(&fleet), log.clone()));
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let mut admin = Admin::new(Arc::clone(&board), commands);
-        admin.set_port(port).map_err(system("admin port"))?;
-        admin.set_socket(socket).map_err(system("control socket"))?;
+        admin.set_port(port).map_err(|source| StartError::System { what: "admin port", source })?;
+        admin.set_socket(socket).map_err(|source| StartError::System { what: "control socket", source })?;
 
         let registry = Arc::<PoolRegistry>::default();
         let load = Load { registry: Arc::clone(&registry), limits, format: format(&settings.log) };
-        let listening = shards::put(&fleet, change, &built.plans, &load).await.map_err(system("listener"))?;
+        let listening = shards::put(&fleet, change, &built.plans, &load)
+            .await
+            .map_err(|source| StartError::System { what: "listener", source })?;
+        let parts = built.parts;
         let running = Self {
             request,
             settings,
@@ -141,7 +115,7 @@ impl Running {
             registry,
             blocking,
             listening,
-            parts: built.parts,
+            parts,
             log,
             board,
             admin,
@@ -200,6 +174,76 @@ impl Running {
         let day = board::now_s() / 86_400 == self.board.in_force().loaded_s / 86_400;
         if day { format!("{time} UTC") } else { text }
     }
+}
+
+/// What must be had before anything else begins.
+struct Opened {
+    change: Change,
+    port: Option<(SocketAddr, TcpListener)>,
+    socket: Option<ControlSocket>,
+    log: LogControl,
+}
+
+impl Opened {
+    fn new(loaded: &Loaded, shards: usize) -> Result<Self, StartError> {
+        let settings = &loaded.settings;
+        let change = listeners::change(&[], &[], &settings.listeners, shards)?;
+        let port = admin_port(&settings.admin)?;
+        let socket = control_socket(&settings.admin, socket_is_written(loaded))?;
+        let log = LogControl::default();
+        log.switch(open_log(&settings.log)?);
+        Ok(Self { change, port, socket, log })
+    }
+}
+
+async fn first_build(
+    settings: &Settings,
+    change: &Change,
+    also_own: &[SocketAddr],
+    connections: usize,
+) -> Result<Built, StartError> {
+    let control = Handle::current();
+    let addresses = wiring::addresses_of_servers(&settings.dns, &control).await?;
+    let listening: Vec<Listening> = change.wanted.iter().map(|wanted| wanted.listening.clone()).collect();
+    let from =
+        Surrounded { listening: &listening, also_own, addresses: &addresses, control: &control, connections };
+    Ok(wiring::build(settings, None, &from)?)
+}
+
+/// All threads but this one.
+struct Threads {
+    fleet: Arc<Fleet>,
+    threads: Vec<JoinHandle<()>>,
+    writer: JoinHandle<()>,
+    blocking: Blocking,
+}
+
+impl Threads {
+    fn start(
+        shards: usize,
+        cores: usize,
+        memory: u64,
+        limits: Limits,
+        log: &LogControl,
+    ) -> Result<Self, StartError> {
+        let none = |source| StartError::System { what: "thread", source };
+        let blocking = Blocking::start(cores.min(BLOCKING)).map_err(none)?;
+        let (handle, writer) = Writer::new(shards);
+        let sink = log.sink();
+        let name = "writer".to_owned();
+        let writer = std::thread::Builder::new().name(name).spawn(move || writer.run(sink)).map_err(none)?;
+        let config = FleetConfig { shards, memory, limits, writer: Some(handle), blocking: blocking.clone() };
+        let (fleet, threads) = Fleet::start(&config).map_err(none)?;
+        // The writer ends when the last handle to it is gone, and `config` goes here.
+        Ok(Self { fleet, threads, writer, blocking })
+    }
+}
+
+/// Whether somebody wrote where the control socket is.
+#[must_use]
+pub fn socket_is_written(loaded: &Loaded) -> bool {
+    let is_socket = |entry: &Entry| entry.table == ["admin"] && entry.key == "socket";
+    loaded.view.entries().iter().any(|entry| is_socket(entry) && entry.origin.is_some())
 }
 
 /// The form of the access log; none when it is off.
