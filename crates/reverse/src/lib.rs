@@ -1,0 +1,29 @@
+//! The reverse proxy: sites (HTTP) and streams (TCP, UDP) in front of upstreams.
+//!
+//! What is where:
+//!
+//! - [`upstream`]: named groups of endpoints and how each endpoint fares; [`balance`]: the choice among them;
+//! - [`outlier`], [`health`]: who is put aside, by its failures or by checks; [`discovery`]: who there is;
+//! - [`breaker`], [`budget`], [`retry`]: how much may be under way, retried, and what may be retried at all;
+//! - [`moment`], [`dice`]: time and chance, as the above take them.
+//!
+//! One request, one stream:
+//! ```text
+//! upstream.enter(Bound::Requests)? -> upstream.first_try()
+//! loop: upstream.pick(&key, &exclude, now)? -> connect, send -> picked.answered(now) -> picked.finish(outcome, now)
+//!       failed: exclude.add(&picked), policy.again(tried), upstream.retry_token(now)?.spend()
+//! ```
+//! Not here: HTTP itself (`http`), rules (`policy`), sockets (`net`), the configuration file (`app`).
+
+pub mod upstream;
+
+pub mod balance;
+
+pub mod outlier;
+
+pub mod breaker;
+pub mod budget;
+pub mod retry;
+
+pub mod dice;
+pub mod moment;

@@ -1,0 +1,181 @@
+//! An upstream: a named group of endpoints, its balancing, its bounds; changed at run time without a reload.
+//!
+//! What is where: [`EndpointSpec`] an endpoint as written, [`EndpointState`] how it fares, [`UpstreamSet`] the list at one
+//! moment with the choice among it, [`Picked`] one use of an endpoint, [`Registry`] what outlives a reload, [`Change`]
+//! what an operator may do meanwhile. An [`Upstream`] belongs to a snapshot; its set is swapped when discovery or the
+//! operator change it. Not here: connections, requests, what is discovered (`discovery.rs`).
+
+mod change;
+mod endpoint;
+mod ewma;
+mod levels;
+mod picked;
+mod registry;
+mod set;
+mod state;
+
+pub use change::{Change, ChangeError, Source};
+pub use endpoint::{Address, EndpointError, EndpointKey, EndpointSpec, MAX_PRIORITY, MAX_WEIGHT, Scheme};
+pub use ewma::DECAY;
+pub use levels::Percent;
+pub use picked::{FailureKind, Outcome, Picked};
+pub use registry::{FORGET, Registry};
+pub use set::{Availability, Endpoint, UpstreamSet};
+pub use state::{EndpointState, Totals, Verdict};
+
+use crate::balance::{BalanceConfig, Exclude, PickKey};
+use crate::breaker::{Bound, Breaker, BreakerLimits, Open, Permit};
+use crate::budget::{BudgetConfig, Token};
+use crate::moment::Moment;
+use crate::outlier::OutlierConfig;
+use arc_swap::ArcSwap;
+use change::Parts;
+use registry::Group;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An upstream as configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamConfig {
+    /// Its name, by which states are found again after a reload; the same in every configuration for the same thing.
+    pub name: Arc<str>,
+    /// The endpoints that stand in the configuration; discovery adds its own.
+    pub endpoints: Vec<EndpointSpec>,
+    /// How requests are spread.
+    pub balance: BalanceConfig,
+    /// When an endpoint is put aside for its failures.
+    pub outlier: OutlierConfig,
+    /// How much may be under way.
+    pub breaker: BreakerLimits,
+    /// How much may be retried.
+    pub retries: BudgetConfig,
+    /// How much may be hedged.
+    pub hedges: BudgetConfig,
+}
+
+impl UpstreamConfig {
+    /// An upstream of these endpoints with every default.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>, endpoints: Vec<EndpointSpec>) -> Self {
+        Self {
+            name: name.into(),
+            endpoints,
+            balance: BalanceConfig::default(),
+            outlier: OutlierConfig::default(),
+            breaker: BreakerLimits::default(),
+            retries: BudgetConfig::RETRIES,
+            hedges: BudgetConfig::HEDGES,
+        }
+    }
+}
+
+/// One upstream. Shared by all shards.
+#[derive(Debug)]
+pub struct Upstream {
+    group: Arc<Group>,
+    config: UpstreamConfig,
+    current: ArcSwap<UpstreamSet>,
+    /// What the current set was made of; held while the next one is made.
+    parts: Mutex<Parts>,
+}
+
+impl Upstream {
+    /// The upstream of a configuration. Endpoints that the registry knows keep their state.
+    #[must_use]
+    pub fn new(registry: &Registry, config: UpstreamConfig, now: Moment) -> Self {
+        let group = registry.group(&config.name, now);
+        let parts = Parts::new(config.endpoints.clone());
+        let set = UpstreamSet::build(&group, parts.list(), &config.balance, config.outlier, now);
+        Self { group, config, current: ArcSwap::from_pointee(set), parts: Mutex::new(parts) }
+    }
+
+    /// As configured.
+    #[must_use]
+    pub const fn config(&self) -> &UpstreamConfig {
+        &self.config
+    }
+
+    /// The moment of an instant, for all that wants one.
+    #[must_use]
+    pub fn moment(&self, at: tokio::time::Instant) -> Moment {
+        self.group.epoch.moment(at)
+    }
+
+    /// The endpoints as they are now. One request works on one set.
+    #[must_use]
+    pub fn set(&self) -> Arc<UpstreamSet> {
+        self.current.load_full()
+    }
+
+    /// Chooses an endpoint of the current set: [`UpstreamSet::pick`].
+    #[must_use = "dropped at once it is an endpoint that was given up"]
+    pub fn pick(&self, key: &PickKey, exclude: &Exclude, now: Moment) -> Option<Picked> {
+        self.current.load().pick(key, exclude, now)
+    }
+
+    /// Lets one more connection, waiting request, request or retry through.
+    ///
+    /// # Errors
+    /// [`Open`] when as many as the configuration allows are under way.
+    pub fn enter(&self, bound: Bound) -> Result<Permit, Open> {
+        self.group.breaker.enter(bound, &self.config.breaker)
+    }
+
+    /// What is under way, for `status` and metrics.
+    #[must_use]
+    pub fn breaker(&self) -> &Breaker {
+        &self.group.breaker
+    }
+
+    /// A request makes its first try: it pays into the budgets.
+    pub fn first_try(&self) {
+        self.group.retries.deposit(&self.config.retries);
+        self.group.hedges.deposit(&self.config.hedges);
+    }
+
+    /// A token for a retry, if the budget has one; to be spent when the retry is sent.
+    #[must_use = "dropped unspent, the token goes back"]
+    pub fn retry_token(&self, now: Moment) -> Option<Token> {
+        self.group.retries.withdraw(&self.config.retries, now)
+    }
+
+    /// A token for a hedge, if the budget has one; to be spent when the hedge is sent.
+    #[must_use = "dropped unspent, the token goes back"]
+    pub fn hedge_token(&self, now: Moment) -> Option<Token> {
+        self.group.hedges.withdraw(&self.config.hedges, now)
+    }
+
+    /// Does what an operator asks. Drain and weight last as long as the endpoint's state, over reloads too; what was added
+    /// or removed lasts until the next reload builds this upstream from its configuration.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; nothing has changed then.
+    pub fn apply(&self, change: &Change, now: Moment) -> Result<(), ChangeError> {
+        self.rebuild(now, |parts, set| parts.apply(change, set, now))
+    }
+
+    /// Replaces what one source of discovery has found.
+    pub fn discovered(&self, source: Source, endpoints: Vec<EndpointSpec>, now: Moment) {
+        let replaced: Result<(), std::convert::Infallible> = self.rebuild(now, |parts, _set| {
+            parts.discovered(source, endpoints);
+            Ok(())
+        });
+        let Ok(()) = replaced;
+    }
+
+    fn rebuild<E>(
+        &self,
+        now: Moment,
+        edit: impl FnOnce(&mut Parts, &UpstreamSet) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // A panic under this lock leaves lists that are whole, and the set as it was.
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        edit(&mut parts, &self.current.load())?;
+        let UpstreamConfig { balance, outlier, .. } = &self.config;
+        let set = UpstreamSet::build(&self.group, parts.list(), balance, *outlier, now);
+        self.current.store(Arc::new(set));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
