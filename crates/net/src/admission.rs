@@ -69,6 +69,7 @@ pub struct Admitted {
     shard: Arc<ShardCounters>,
     listener: Arc<ListenerCounters>,
     capped: Option<(Arc<ClientCaps>, IpAddr)>,
+    counted: bool,
 }
 
 impl Admitted {
@@ -91,7 +92,7 @@ impl Admitted {
         shard.connections.add(1);
         listener.accepted.add(1);
         listener.open.add(1);
-        Some(Self { shard: Arc::clone(shard), listener: Arc::clone(listener), capped })
+        Some(Self { shard: Arc::clone(shard), listener: Arc::clone(listener), capped, counted: true })
     }
 
     /// A connection that no listener let in: for streams that come from elsewhere, and for tests.
@@ -100,7 +101,14 @@ impl Admitted {
         let (shard, listener): (Arc<ShardCounters>, Arc<ListenerCounters>) = Default::default();
         shard.connections.add(1);
         listener.open.add(1);
-        Self { shard, listener, capped: None }
+        Self { shard, listener, capped: None, counted: true }
+    }
+
+    /// One of the streams within this connection, which counts for itself nowhere.
+    #[must_use]
+    pub fn within(&self) -> Self {
+        let (shard, listener) = (Arc::clone(&self.shard), Arc::clone(&self.listener));
+        Self { shard, listener, capped: None, counted: false }
     }
 
     /// The counters of the listener that took the connection.
@@ -112,8 +120,10 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.shard.connections.sub(1);
-        self.listener.open.sub(1);
+        if self.counted {
+            self.shard.connections.sub(1);
+            self.listener.open.sub(1);
+        }
         if let Some((caps, client)) = &self.capped {
             caps.leave(*client);
         }
@@ -135,5 +145,7 @@ mod tests {
         drop(first);
         assert!(enter("2001:db8::3").is_some());
         assert_eq!((listener.accepted.get(), listener.open.get(), listener.refused.get()), (4, 1, 1));
+        drop(second.map(|connection| connection.within()));
+        assert_eq!((shard.connections.get(), listener.open.get()), (0, 0));
     }
 }

@@ -1,0 +1,31 @@
+//! HTTP/2 at the border of a byte stream: each stream of a connection speaks through the HTTP/1 engine. RFC 9113.
+//!
+//! The engine of [`crate::h1`] stays the one place where exchanges happen. A request that comes over HTTP/2 is written
+//! out as the HTTP/1.1 message it means and handed to an ordinary [`crate::h1::ServerConnection`]; what the engine
+//! answers is read back and leaves as HEADERS, DATA and trailers. Towards upstreams it is the mirror image.
+//!
+//! ```text
+//! client ── frames ──> Connection (h2 crate) ──> Incoming ── HTTP/1.1 bytes ──> engine
+//!        <── frames ──      over LazyFlush    <── Outgoing <── HTTP/1.1 bytes ──
+//! ```
+//! What could be read in two ways is refused before it becomes HTTP/1.1 ([`request`]). Frames and HPACK are the `h2`
+//! crate's; only this folder names it. Not here: TLS and ALPN (`net`), which protocol a connection speaks (products).
+
+pub mod fields;
+pub mod request;
+pub mod response;
+
+mod client;
+mod flood;
+mod flush;
+mod incoming;
+mod outgoing;
+mod server;
+mod settings;
+
+pub use client::{H2Upstream, UpstreamScheme};
+pub use request::Form;
+pub use server::{MakeService, ServerH2};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! Whole connections in memory, with the `h2` crate as the other side.
+
+mod kit;
+
+mod bodies;
+mod ending;
+mod smuggling;
+mod tunnels;
+mod upstream;
