@@ -9,6 +9,7 @@
 
 mod attempts;
 mod error;
+mod unix;
 
 pub use error::DialError;
 
@@ -31,13 +32,14 @@ use tokio::time::{Instant, timeout_at};
 pub struct DialConfig {
     /// How several addresses of one name are tried.
     pub race: RaceConfig,
-    /// Silence after which the kernel probes the far side; then every 15 s, 4 times. `None`: never. Default 60 s.
+    /// Silence after which the kernel probes the far side; then every 15 s, 4 times. `None`, the default: never.
+    /// Every wait for a peer has its deadline anyway, and the four options cost four calls a connection.
     pub keepalive: Option<Duration>,
 }
 
 impl Default for DialConfig {
     fn default() -> Self {
-        Self { race: RaceConfig::default(), keepalive: Some(Duration::from_mins(1)) }
+        Self { race: RaceConfig::default(), keepalive: None }
     }
 }
 
@@ -63,7 +65,7 @@ pub struct Dial<'a> {
     pub bind: Option<IpAddr>,
 }
 
-/// An open connection. `TCP_NODELAY` and keepalive are set.
+/// An open connection. `TCP_NODELAY` is set.
 #[derive(Debug)]
 pub struct Dialed {
     /// The connection.

@@ -16,10 +16,12 @@ mod error;
 mod flight;
 mod hosts;
 mod source;
+mod srv;
 mod upstream;
 
 pub use answer::Answer;
 pub use error::ResolveError;
+pub use srv::{Service, Services};
 pub use upstream::{Upstream, Upstreams};
 
 use crate::tls::{Roots, TlsConfigError};

@@ -53,7 +53,6 @@ async fn an_address_is_connected_to_and_its_socket_is_set_up() {
     assert_eq!(dialed.addr, listener.local_addr().unwrap());
     assert_eq!(listener.accept().unwrap().1, dialed.stream.local_addr().unwrap());
     assert!(dialed.stream.nodelay().unwrap());
-    assert!(SockRef::from(&dialed.stream).keepalive().unwrap());
 }
 
 #[tokio::test]
@@ -168,6 +167,20 @@ async fn what_the_operator_configured_is_not_guarded() {
     let target = Target::parse(&format!("exit.example:{port}"), None).unwrap();
     assert_eq!(dialer.dial_configured(&target, deadline).await.unwrap().addr, addr);
     assert_eq!(dialer.dial_socket(addr, deadline).await.unwrap().addr, addr);
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_connected_to_and_one_that_is_gone_refuses() {
+    let path = std::env::temp_dir().join(format!("dial-{}.sock", std::process::id()));
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let (dialer, deadline) = (dialer("", &[]), Instant::now() + PATIENCE);
+    let dialed = dialer.dial_unix(&path, deadline).await.unwrap();
+    assert!(listener.accept().is_ok());
+    drop((dialed, listener));
+    assert_eq!(dialer.dial_unix(&path, deadline).await.unwrap_err().word(), "connection_refused");
+    std::fs::remove_file(&path).unwrap();
+    let error = dialer.dial_unix(&path, deadline).await.unwrap_err();
+    assert_eq!((error.word(), error.side()), ("connection_refused", Side::Upstream));
 }
 
 #[tokio::test(start_paused = true)]

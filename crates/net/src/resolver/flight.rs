@@ -9,6 +9,7 @@ use super::answer::Answer;
 use super::cache::{Cache, Known, Outcome};
 use super::error::ResolveError;
 use super::source::{Asking, Family, Reply, Source};
+use super::srv::{Services, bounded};
 use shoalway_types::DomainName;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -97,6 +98,15 @@ impl Flight {
             drop(self.shared.control.spawn(question.run()));
         }
         begin
+    }
+
+    /// The places of a service, asked for on the control runtime.
+    pub(super) async fn ask_services(&self, name: &DomainName) -> Result<Services, ResolveError> {
+        let (source, name) = (Arc::clone(&self.shared.source), name.clone());
+        // The source bounds the wait.
+        let asked = self.shared.control.spawn(async move { source.ask_services(&name).await });
+        let services = asked.await.map_err(|_runtime_ended| ResolveError::Closed)??;
+        Ok(Services { ttl: bounded(services.ttl, &self.shared.config), ..services })
     }
 
     fn start(&self, stripe: &mut Stripe, name: &DomainName) -> Option<(Question, Waiting)> {

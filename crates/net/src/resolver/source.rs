@@ -3,6 +3,7 @@
 //! Tests put a scripted source here; the product has `upstream.rs`.
 
 use super::error::ResolveError;
+use super::srv::Services;
 use shoalway_types::DomainName;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -29,8 +30,17 @@ pub(super) struct Reply {
 /// A reply to come.
 pub(super) type Asking<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 
+/// The places of a service, to come.
+pub(super) type AskingServices<'a> =
+    Pin<Box<dyn Future<Output = Result<Services, ResolveError>> + Send + 'a>>;
+
 /// Somebody who answers. The wait must be bounded by the source.
 pub(super) trait Source: Send + Sync + 'static {
     /// Asks for the addresses of one family.
     fn ask<'a>(&'a self, name: &'a DomainName, family: Family) -> Asking<'a>;
+
+    /// Asks for the places of a service. A source that knows of none says so.
+    fn ask_services<'a>(&'a self, _name: &'a DomainName) -> AskingServices<'a> {
+        Box::pin(std::future::ready(Err(ResolveError::NotFound)))
+    }
 }

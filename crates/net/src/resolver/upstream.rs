@@ -5,7 +5,8 @@
 
 use super::ResolverConfig;
 use super::error::ResolveError;
-use super::source::{Asking, Family, Reply, Source};
+use super::source::{Asking, AskingServices, Family, Reply, Source};
+use super::srv::{Service, Services};
 use crate::tls::TlsConfigError;
 use crate::tls_client::{TlsClientConfig, client_config};
 use hickory_resolver::TokioResolver;
@@ -19,7 +20,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use rustls::ClientConfig;
-use shoalway_types::DomainName;
+use shoalway_types::{DomainName, Host, Target};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -166,19 +167,19 @@ impl Dns {
         Ok(question)
     }
 
-    async fn lookup(&self, name: &DomainName, family: Family) -> Result<Lookup, NetError> {
-        let records = match family {
-            Family::V4 => RecordType::A,
-            Family::V6 => RecordType::AAAA,
-        };
+    async fn lookup(&self, name: &DomainName, records: RecordType) -> Result<Lookup, NetError> {
         self.resolver().lookup(self.question(name)?, records).await
     }
 }
 
 impl Source for Dns {
     fn ask<'a>(&'a self, name: &'a DomainName, family: Family) -> Asking<'a> {
+        let records = match family {
+            Family::V4 => RecordType::A,
+            Family::V6 => RecordType::AAAA,
+        };
         Box::pin(async move {
-            match timeout(self.longest + SLACK, self.lookup(name, family)).await {
+            match timeout(self.longest + SLACK, self.lookup(name, records)).await {
                 Ok(Ok(lookup)) => positive(&lookup),
                 Ok(Err(error)) => self.negative(error),
                 Err(_elapsed) => {
@@ -187,11 +188,27 @@ impl Source for Dns {
             }
         })
     }
+
+    fn ask_services<'a>(&'a self, name: &'a DomainName) -> AskingServices<'a> {
+        Box::pin(async move {
+            match timeout(self.longest + SLACK, self.lookup(name, RecordType::SRV)).await {
+                Ok(Ok(lookup)) => services(&lookup),
+                Ok(Err(error)) => Err(self.fault(error).0),
+                Err(_elapsed) => Err(ResolveError::Timeout { after: self.longest }),
+            }
+        })
+    }
 }
 
 impl Dns {
     fn negative(&self, error: NetError) -> Reply {
-        let (error, ttl) = match error {
+        let (error, ttl) = self.fault(error);
+        Reply { addresses: Err(error), ttl: ttl.map(|seconds| Duration::from_secs(seconds.into())) }
+    }
+
+    /// What went wrong, and for how many seconds that holds.
+    fn fault(&self, error: NetError) -> (ResolveError, Option<u32>) {
+        match error {
             NetError::Dns(DnsError::NoRecordsFound(none)) => {
                 let error = match none.response_code {
                     ResponseCode::NXDomain => ResolveError::NotFound,
@@ -208,8 +225,7 @@ impl Dns {
                 (ResolveError::Unreachable(Arc::new(NetError::Message("a record of a foreign class"))), None)
             }
             other => (ResolveError::Unreachable(Arc::new(other)), None),
-        };
-        Reply { addresses: Err(error), ttl: ttl.map(|seconds| Duration::from_secs(seconds.into())) }
+        }
     }
 }
 
@@ -230,6 +246,31 @@ fn positive(lookup: &Lookup) -> Reply {
         return Reply { addresses: Err(ResolveError::NoAddress), ttl: None };
     }
     Reply { addresses: Ok(addresses), ttl: Some(Duration::from_secs(ttl.into())) }
+}
+
+/// The places of an answer. A target of `.` says that there is no such service, RFC 2782.
+fn services(lookup: &Lookup) -> Result<Services, ResolveError> {
+    let mut list = Vec::new();
+    let mut ttl = u32::MAX;
+    for record in lookup.answers() {
+        match &record.data {
+            RData::SRV(srv) => {
+                let Ok(name) = DomainName::parse(&srv.target.to_ascii()) else { continue };
+                if srv.port == 0 {
+                    continue;
+                }
+                let target = Target::new(Host::Name(name), srv.port);
+                list.push(Service { priority: srv.priority, weight: srv.weight, target });
+            }
+            RData::CNAME(_) => {}
+            _ => continue,
+        }
+        ttl = ttl.min(record.ttl);
+    }
+    if list.is_empty() {
+        return Err(ResolveError::NoAddress);
+    }
+    Ok(Services { list, ttl: Duration::from_secs(ttl.into()) })
 }
 
 fn build(

@@ -32,6 +32,8 @@ pub(crate) enum Say {
     Addresses(Vec<IpAddr>, u32),
     /// An alias with its TTL, and the addresses of what it leads to.
     Alias(u32, &'static str, Vec<IpAddr>, u32),
+    /// Places of a service: priority, weight, port, target; and their TTL.
+    Services(Vec<(u16, u16, u16, &'static str)>, u32),
     /// This response code, with an SOA whose negative TTL is this.
     Code(u8, u32),
     /// No answer fits: ask over TCP.
@@ -169,6 +171,14 @@ fn write_reply(message: &[u8], end: usize, kind: u16, say: Say) -> Option<Vec<u8
             let to = wire_name(to);
             answers.push(record(&[0xc0, 12], 5, alias_ttl, &to));
             answers.extend(addresses(&to, kind, &ips, ttl));
+        }
+        Say::Services(list, ttl) => {
+            for (priority, weight, port, target) in list {
+                let mut data: Vec<u8> =
+                    [priority, weight, port].into_iter().flat_map(u16::to_be_bytes).collect();
+                data.extend(if target == "." { vec![0] } else { wire_name(target) });
+                answers.push(record(&[0xc0, 12], 33, ttl, &data));
+            }
         }
         Say::Code(wanted, ttl) => {
             code = wanted;

@@ -71,6 +71,31 @@ fn both(question: &Question) -> Say {
 }
 
 #[tokio::test]
+async fn a_service_is_found_with_its_ports_and_priorities() {
+    let server = DnsServer::start(|question| match (question.name.as_str(), question.kind) {
+        ("_http._tcp.app.example", 33) => {
+            Say::Services(vec![(10, 5, 8080, "b.example"), (0, 0, 8081, "a.example")], 20)
+        }
+        ("_gone._tcp.app.example", 33) => Say::Services(vec![(0, 0, 0, ".")], 20),
+        ("_broken._tcp.app.example", 33) => Say::Code(SERVFAIL, 0),
+        _ => Say::Code(NXDOMAIN, 30),
+    });
+    let resolver = resolver(&server);
+    let found = resolver.look_up_srv(&name("_http._tcp.app.example")).await.unwrap();
+    let shown: Vec<_> =
+        found.list.iter().map(|s| format!("{} {} {}", s.priority, s.weight, s.target)).collect();
+    assert_eq!(shown, ["10 5 b.example:8080", "0 0 a.example:8081"]);
+    assert_eq!(found.ttl, Duration::from_secs(20));
+    for (service, word) in [
+        ("_gone._tcp.app.example", "dns_no_address"),
+        ("_broken._tcp.app.example", "dns_server_failure"),
+        ("_none._tcp.app.example", "dns_not_found"),
+    ] {
+        assert_eq!(resolver.look_up_srv(&name(service)).await.unwrap_err().word(), word, "{service}");
+    }
+}
+
+#[tokio::test]
 async fn each_kind_of_answer_is_understood() {
     let server = DnsServer::start(both);
     let resolver = resolver(&server);
