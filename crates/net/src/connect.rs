@@ -11,7 +11,7 @@ use crate::shard::Shard;
 use crate::stream::Stream;
 use shoalway_types::{Failure, Retry, Side, Target};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -77,8 +77,25 @@ pub struct Connected {
     pub stream: Stream,
     /// The address that was connected to: the target's, or the upstream proxy's.
     pub addr: SocketAddr,
-    /// Local address of the connection, for SOCKS replies; unspecified when unknown.
+    /// Local address of the connection, for SOCKS replies; unspecified: [`Connected::bound`] asks the system.
     pub local: SocketAddr,
+}
+
+impl Connected {
+    /// A stream over a socket of ours, whose local address nobody has asked for yet.
+    #[must_use]
+    pub const fn new(stream: Stream, addr: SocketAddr) -> Self {
+        Self { stream, addr, local: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0) }
+    }
+
+    /// Local address of the connection; unspecified when there is none.
+    #[must_use]
+    pub fn bound(&self) -> SocketAddr {
+        match self.stream.socket() {
+            Some(socket) if self.local.ip().is_unspecified() => socket.local_addr().unwrap_or(self.local),
+            Some(_) | None => self.local,
+        }
+    }
 }
 
 /// What kind of failure it was, for the tables that make replies of it.

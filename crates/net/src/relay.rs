@@ -99,13 +99,29 @@ impl Relay<'_> {
         if let Poll::Ready(Err(side)) = self.down.poll(cx, self.shard, &mut self.second, &mut self.first) {
             return Poll::Ready(if side == Broken::Source { End::SecondBroke } else { End::FirstBroke });
         }
-        if self.up.is_over() && self.down.is_over() {
+        if self.pass_ends(cx) {
             return Poll::Ready(End::Finished);
         }
         if self.up.moved + self.down.moved != before {
             self.deadline.after(self.idle, Wait::Busy);
         }
         self.deadline.poll(cx).map(|expiry| if expiry == Expiry::Time { End::Idle } else { End::Ended })
+    }
+}
+
+impl Relay<'_> {
+    /// Passes on the end of each direction that has one. True when both are over: then plain sockets are closed at
+    /// once, which says the end as well and saves a call.
+    fn pass_ends(&mut self, cx: &mut Context<'_>) -> bool {
+        let last = self.up.has_ended() && self.down.has_ended();
+        if !(last && self.second.is_plain()) {
+            self.up.pass_end(cx, &mut self.second);
+        }
+        if !(last && self.first.is_plain()) {
+            self.down.pass_end(cx, &mut self.first);
+        }
+        let over = |direction: &Direction, sink: &Stream| direction.is_over() || last && sink.is_plain();
+        over(&self.up, &self.second) && over(&self.down, &self.first)
     }
 }
 
@@ -182,7 +198,21 @@ impl Direction {
         self.state == State::Over
     }
 
-    /// Moves what can be moved now. Ready when over, or when a side broke.
+    /// Whether the source has ended and all it sent was written.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.state != State::Flowing
+    }
+
+    /// Passes the source's end on, when it has ended.
+    pub fn pass_end(&mut self, cx: &mut Context<'_>, sink: &mut Stream) {
+        // A sink that is gone by now has everything: no reason to break the other direction.
+        if self.state == State::Ending && sink.poll_end(cx).is_ready() {
+            self.state = State::Over;
+        }
+    }
+
+    /// Moves what can be moved now. Ready when the source has ended and all was written, or when a side broke.
     ///
     /// # Errors
     /// Which side broke.
@@ -194,15 +224,10 @@ impl Direction {
         sink: &mut Stream,
     ) -> Poll<Result<(), Broken>> {
         for _ in 0..TURNS {
-            match self.state {
-                State::Over => return Poll::Ready(Ok(())),
-                State::Ending => {
-                    // A sink that is gone by now has everything: no reason to break the other direction.
-                    drop(ready!(sink.poll_end(cx)));
-                    self.state = State::Over;
-                }
-                State::Flowing => ready!(self.flow(cx, shard, source, sink))?,
+            if self.has_ended() {
+                return Poll::Ready(Ok(()));
             }
+            ready!(self.flow(cx, shard, source, sink))?;
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -201,7 +201,7 @@ impl Ask {
 
     /// The far side is connected.
     pub(crate) async fn tunnel(mut self, wish: Wish, connected: Connected) {
-        let reply = self.version.granted(connected.local);
+        let reply = self.version.granted(connected.bound());
         let (version, idle) = (self.version, self.forward.plan().limits.tunnel_idle);
         let sent = self.talk.send(&reply).await;
         let (facts, talk) = self.into_facts(wish);

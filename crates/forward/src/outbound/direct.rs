@@ -2,7 +2,6 @@
 //!
 //! Not here: resolving, racing addresses (`net/dialer`).
 
-use super::hop::connected;
 use shoalway_net::connect::{Connect, ConnectError, Connected, LocalFuture, Outbound, Session};
 use shoalway_net::dialer::{Dial, Dialer};
 use shoalway_net::shard::Shard;
@@ -44,7 +43,7 @@ impl Connect for Direct {
                 bind: self.bind,
             };
             let dialed = self.dialer.dial(dial).await?;
-            Ok(connected(Stream::tcp(dialed.stream), dialed.addr))
+            Ok(Connected::new(Stream::tcp(dialed.stream), dialed.addr))
         })
     }
 }

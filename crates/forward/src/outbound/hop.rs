@@ -9,17 +9,10 @@ use shoalway_net::stream::{Io, Stream};
 use shoalway_net::tls_client::TlsClient;
 use shoalway_types::Target;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
-
-/// A stream that is established. The local address is asked for here, as SOCKS replies tell it.
-pub(super) fn connected(stream: Stream, addr: SocketAddr) -> Connected {
-    let local = stream.socket().and_then(|socket| socket.local_addr().ok());
-    let unknown = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-    Connected { stream, addr, local: local.unwrap_or(unknown) }
-}
 
 /// A connection to an upstream proxy.
 pub(super) struct Hop {
@@ -69,7 +62,7 @@ impl Hop {
     /// The proxy has handed over: what is left in the buffer came from the target.
     pub(super) fn hand_over(mut self) -> Connected {
         self.stream.unread(&self.buf);
-        connected(self.stream, self.addr)
+        Connected::new(self.stream, self.addr)
     }
 }
 

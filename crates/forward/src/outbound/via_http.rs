@@ -3,7 +3,7 @@
 //! RFC 9110 section 9.3.6; Basic credentials as RFC 7617 section 2 has them. Success is a 2xx and nothing before it:
 //! what follows its head came from the target. Not here: parsing (`wire/http1`), Digest and other schemes.
 
-use super::hop::{Hop, connected, refused, within};
+use super::hop::{Hop, refused, within};
 use shoalway_http::auth::basic_value;
 use shoalway_net::connect::{
     Connect, ConnectError, ConnectErrorKind, Connected, LocalFuture, Outbound, PlainHttp, Session,
@@ -80,7 +80,7 @@ impl Connect for ToProxy {
     fn connect<'a>(&'a self, session: &'a Session) -> LocalFuture<'a, Result<Connected, ConnectError>> {
         Box::pin(within(session.limit, async move {
             let hop = self.0.open(session).await?;
-            Ok(connected(hop.stream, hop.addr))
+            Ok(Connected::new(hop.stream, hop.addr))
         }))
     }
 }
