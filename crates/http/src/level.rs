@@ -88,13 +88,20 @@ pub fn edit_response(level: Level, response: ResponseView<'_>, edits: &mut Edits
     }
 }
 
-/// A change of protocol is passed on, as the connection then becomes a tunnel; not one to HTTP/2, whose settings are
-/// meant for the next hop and end here (RFC 9113 section 3.1 has made an end of it).
+/// Whether a wish to change the protocol is passed on: to `websocket` and to nothing else (RFC 6455 section 4.1).
+///
+/// After a change the connection is a tunnel whose bytes nobody here looks at. With `h2c` (RFC 9113 section 3.1 has
+/// made an end of it) or `TLS/1.0` (RFC 2817) that tunnel would carry further requests past the rules, and the far side
+/// may choose any member of a list (RFC 9110 section 7.8), so one harmless member does not excuse the others. A server
+/// may always go on without a change; the client then gets a plain answer.
+#[must_use]
+pub fn passes_upgrade(request: RequestView<'_>) -> bool {
+    let single = request.get_all(Known::Upgrade).count() == 1;
+    single && request.upgrade().is_some_and(|wanted| wanted.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+}
+
 fn request_switch(request: RequestView<'_>) -> Switch {
-    match request.upgrade() {
-        Some(protocols) if !protocols.trim_ascii().eq_ignore_ascii_case(b"h2c") => Switch::Pass,
-        Some(_) | None => Switch::Drop,
-    }
+    if passes_upgrade(request) { Switch::Pass } else { Switch::Drop }
 }
 
 /// Upgrade stands in a 101, and in a 426 it is the point of the answer (RFC 9110 section 15.5.22).
@@ -233,11 +240,30 @@ mod tests {
     }
 
     #[test]
-    fn upgrades_pass_but_not_to_http_2() {
-        let websocket = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
-        assert_eq!(request(Level::Elite, "192.0.2.1", websocket), "Connection: Upgrade|Upgrade: websocket||");
-        let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
-        assert_eq!(request(Level::Elite, "192.0.2.1", h2c), "|");
+    fn upgrades_to_websocket_alone_pass() {
+        for wanted in ["websocket", "WebSocket", " websocket "] {
+            let fields = format!("Connection: Upgrade\r\nUpgrade:{wanted}\r\n");
+            let passed = request(Level::Elite, "192.0.2.1", &fields);
+            assert_eq!(passed, format!("Connection: Upgrade|Upgrade:{wanted}||"), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_that_could_carry_requests_past_the_rules_ends_here() {
+        for upgrade in [
+            "Upgrade: h2c",
+            "Upgrade: websocket, h2c",
+            "Upgrade: h2c,websocket",
+            "Upgrade: websocket,",
+            "Upgrade: websocket/13",
+            "Upgrade: TLS/1.0, websocket",
+            "Upgrade: websocket\r\nUpgrade: h2c",
+            "Upgrade: websocket\r\nUpgrade: websocket",
+        ] {
+            let fields =
+                format!("Connection: Upgrade, HTTP2-Settings\r\n{upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n");
+            assert_eq!(request(Level::Elite, "192.0.2.1", &fields), "|", "{upgrade}");
+        }
     }
 
     #[test]

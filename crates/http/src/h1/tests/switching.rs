@@ -42,3 +42,20 @@ fn an_upgrade_passes_with_all_that_was_sent_too_early() {
         origin.expect("reply").await;
     });
 }
+
+#[test]
+fn a_change_of_protocol_that_nobody_wished_for_is_a_502() {
+    Shard::test(async |shard| {
+        for fields in ["", "Connection: Upgrade\r\nUpgrade: unwanted\r\n"] {
+            let mut wire = Wire::new(&shard);
+            let mut origin = wire.upstream();
+            let head = "GET http://origin.example/a HTTP/1.1\r\nHost: origin.example\r\n";
+            wire.client.send(format!("{head}{fields}\r\n")).await;
+            origin.expect("GET /a HTTP/1.1\r\nHost: origin.example\r\n\r\n").await;
+            origin
+                .send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
+                .await;
+            wire.client.expect("HTTP/1.1 502 ").await;
+        }
+    });
+}
