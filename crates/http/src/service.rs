@@ -89,6 +89,12 @@ pub trait Service {
     /// The answer for a request that failed on its way out. `None` in `request` when its head was no good.
     fn failed(&mut self, request: Option<RequestView<'_>>, failure: &Failed) -> Answer;
 
+    /// Why an answer is not the client's, who is then told so instead. Asked before anything of it is passed on. The
+    /// default: every answer is the client's.
+    fn rejects(&self, _response: ResponseView<'_>) -> Option<Failed> {
+        None
+    }
+
     /// Another upstream to send the same request to. Asked only while the whole request can be sent again and nothing
     /// of an answer was passed on; whether that is safe for the method is the service's to judge. The default: none.
     fn again(
@@ -104,6 +110,18 @@ pub trait Service {
     /// only over a connection that was kept, since that may turn out to be dead.
     fn keeps_uploads(&self) -> bool {
         false
+    }
+
+    /// How many octets the content of the current request may have where its length is not announced. Over that it is
+    /// refused with 413. An announced length is for [`Service::decide`] to judge. The default: any number.
+    fn content_limit(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// How long the current attempt may take until its answer begins, when that is less than the listener's limits
+    /// say: for connecting, and for the answer once the request was sent. The default: they alone count.
+    fn patience(&self) -> Option<Duration> {
+        None
     }
 
     /// A request has ended, however it did. Called exactly once for each request that was decided or refused.

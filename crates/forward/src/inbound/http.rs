@@ -24,7 +24,7 @@ use shoalway_net::connect::{ConnectError, ConnectErrorKind, Session};
 use shoalway_net::counters::{ListenerCounters, VerbLabel};
 use shoalway_net::shard::Shard;
 use shoalway_types::{Protocol, Record};
-use shoalway_wire::http1::compose::Edits;
+use shoalway_wire::http1::compose::{Edits, RequestLine};
 use shoalway_wire::http1::known::Known;
 use shoalway_wire::http1::request::RequestView;
 use shoalway_wire::http1::response::ResponseView;
@@ -202,7 +202,7 @@ impl Service for HttpService {
         self.outcome = None;
         let (kind, authority) = match request.target() {
             RequestTarget::Absolute { scheme: Scheme::Http | Scheme::Ws, authority, .. } => {
-                (if request.upgrade().is_some() { Kind::Upgrade } else { Kind::Plain }, authority)
+                (if level::passes_upgrade(request) { Kind::Upgrade } else { Kind::Plain }, authority)
             }
             RequestTarget::Absolute { scheme: Scheme::Https | Scheme::Wss, .. } => {
                 return self.answer(pages::use_connect(), "scheme");
@@ -254,6 +254,20 @@ impl Service for HttpService {
 
     fn edit_response(&mut self, response: ResponseView<'_>, edits: &mut Edits) {
         level::edit_response(self.forward.plan().level, response, edits);
+    }
+
+    /// A 407 is meant for whoever speaks to that proxy next, which is this one (RFC 9110 section 11.7.1). Passed on, it
+    /// would have our client send its password to us, who never asked for one.
+    fn rejects(&self, response: ResponseView<'_>) -> Option<Failed> {
+        let through_proxy = matches!(
+            self.route.as_ref()?.to,
+            To::Upstream { line: RequestLine::Absolute, is_direct: false, .. }
+        );
+        let error = || {
+            let detail = "the upstream proxy refuses our log-in";
+            ConnectError::new(ConnectErrorKind::ProxyAuth, "proxy_configuration_error", detail)
+        };
+        (through_proxy && response.status() == 407).then(|| Failed::Connect(error()))
     }
 
     fn failed(&mut self, _request: Option<RequestView<'_>>, failure: &Failed) -> Answer {

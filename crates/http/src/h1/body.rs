@@ -133,6 +133,11 @@ impl BodyFlow {
         }
     }
 
+    /// Refuses chunks that make the content longer than so many octets.
+    pub(super) fn at_most(&mut self, octets: u64) {
+        self.reader = self.reader.clone().at_most(octets);
+    }
+
     /// Forgets what was counted and held; the flow is not to be polled again.
     pub(super) fn reset(&mut self) {
         self.buffer = None;

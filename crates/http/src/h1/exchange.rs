@@ -22,6 +22,7 @@ use shoalway_net::shard::Shard;
 use shoalway_net::stream::Stream;
 use shoalway_wire::http1::compose::{Edits, RequestLine, write_request};
 use shoalway_wire::http1::framing::{BodyLength, Version};
+use shoalway_wire::http1::known::Known;
 use shoalway_wire::http1::method::Method;
 use shoalway_wire::http1::refusal::Refusal;
 use shoalway_wire::http1::request::{RequestHead, RequestView};
@@ -115,6 +116,8 @@ pub(super) struct Exchange {
     pace_bytes: u64,
     waiting_since: Option<Instant>,
     client_ended: bool,
+    /// The client's connection is broken: nobody waits for the answer.
+    client_gone: bool,
     /// Bytes of a body that was made here.
     replied: u64,
     moved: u64,
@@ -153,6 +156,7 @@ impl Exchange {
             pace_bytes: 0,
             waiting_since: None,
             client_ended: false,
+            client_gone: false,
             replied: 0,
             moved: 0,
         }
@@ -180,6 +184,7 @@ impl Exchange {
         self.pace_bytes = 0;
         self.waiting_since = None;
         self.client_ended = false;
+        self.client_gone = false;
         self.moved = 0;
     }
 
@@ -239,9 +244,14 @@ impl Exchange {
         let Some(view) = request_view(&self.request, around.head.as_ref(), self.head_len) else { return };
         let length = view.body();
         around.service.edit_request(view, &mut self.edits);
+        // A far side that was not asked to change the protocol may not do it.
+        self.asked.upgrade &= view.get_all(Known::Upgrade).any(|field| !self.edits.is_dropped(field.index));
         write_request(&mut self.up_out.bytes, view, line, &self.edits);
         self.edits.clear();
         self.split_body(around, length);
+        if length == BodyLength::Chunked {
+            self.up.at_most(around.service.content_limit());
+        }
     }
 
     /// Moves what follows the head into the upload's own buffer, when there is a body.
@@ -350,6 +360,12 @@ impl Exchange {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Some(Ended::Close)) };
         let down =
             self.down.poll(cx, around.shard, &mut connection.stream, around.client, &mut self.down_out);
+        if down.is_pending() {
+            self.watch_client(cx, around);
+            if self.client_gone {
+                return Poll::Ready(Some(self.broken("client_reset")));
+            }
+        }
         match ready!(down) {
             Ok(()) => Poll::Ready(Some(self.finish(around))),
             Err(FlowError::Sink) => Poll::Ready(Some(self.broken("client_reset"))),
@@ -420,6 +436,8 @@ impl Exchange {
         self.response.clear();
         self.edits.clear();
         self.way = Some(Way { upstream, connect });
+        // Another attempt waits anew, even where the same bytes were sent to the one before.
+        self.moved = 0;
         self.acquire(around, true);
     }
 

@@ -40,10 +40,16 @@ impl Exchange {
                         return Poll::Ready(Answered::Switched(self.broken("client_reset")));
                     }
                 }
-                Parsed::More => match ready!(self.read_answer(cx, around)) {
-                    Ok(()) => {}
-                    Err(()) => return Poll::Ready(Answered::Failed),
-                },
+                Parsed::More => {
+                    let read = self.read_answer(cx, around);
+                    if self.client_gone {
+                        return Poll::Ready(Answered::Switched(self.broken("client_reset")));
+                    }
+                    match ready!(read) {
+                        Ok(()) => {}
+                        Err(()) => return Poll::Ready(Answered::Failed),
+                    }
+                }
             }
         }
     }
@@ -114,6 +120,10 @@ impl Exchange {
         let Some(mut buffer) = self.down.buffer.take() else { return Parsed::More };
         let view = self.response.view(buffer.filled().get(..len).unwrap_or_default());
         let (status, body) = (view.status(), view.body());
+        if let Some(failure) = around.service.rejects(view) {
+            self.fail(around, &failure);
+            return Parsed::Failed;
+        }
         around.service.edit_response(view, &mut self.edits);
         if view.is_interim() {
             if self.version == Version::Http11 {

@@ -94,16 +94,20 @@ impl Exchange {
         self.pace_bytes = bytes;
     }
 
-    /// Notices that the client has ended its direction while only the upstream is waited for.
+    /// Notices that the client has ended its direction, or broken its connection, while only the upstream is waited
+    /// for.
     pub(super) fn watch_client(&mut self, cx: &mut Context<'_>, around: &Around<'_>) {
         if self.client_ended || !self.up_over {
             return;
         }
         let Some(socket) = around.client.plain_tcp() else { return };
         if socket.poll_read_ready(cx).is_ready() {
-            let ready = std::pin::pin!(socket.ready(tokio::io::Interest::READABLE));
+            let either = tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE;
+            let ready = std::pin::pin!(socket.ready(either));
             if let Poll::Ready(Ok(ready)) = ready.poll(cx) {
                 self.client_ended = ready.is_read_closed();
+                // Both directions at once: a reset. A client that just closed looks like one that still reads.
+                self.client_gone = ready.is_read_closed() && ready.is_write_closed();
             }
         }
     }

@@ -205,3 +205,19 @@ fn ambiguous_requests_reach_no_upstream() {
         });
     }
 }
+
+#[test]
+fn an_answer_that_the_service_rejects_is_not_passed_on() {
+    Shard::test(async |shard| {
+        let mut wire = Wire::new(&shard);
+        let mut origin = wire.upstream();
+        let mut fresh = wire.upstream();
+        wire.client.send(GET).await;
+        origin.expect(GOT).await;
+        origin.send("HTTP/1.1 407 Who are you\r\nContent-Length: 6\r\n\r\nsecret").await;
+        wire.client.expect("HTTP/1.1 502 ").await;
+        assert_eq!(origin.rest().await, "");
+        wire.client.send(GET).await;
+        fresh.expect(GOT).await;
+    });
+}

@@ -86,7 +86,8 @@ impl Service for ToOne {
     }
 
     fn edit_request(&mut self, request: RequestView<'_>, edits: &mut Edits) {
-        let switch = if request.upgrade().is_some() { Switch::Pass } else { Switch::Drop };
+        let wanted = request.upgrade().is_some_and(|protocol| protocol != b"unwanted");
+        let switch = if wanted { Switch::Pass } else { Switch::Drop };
         mark(&request, edits, switch);
     }
 
@@ -97,6 +98,10 @@ impl Service for ToOne {
 
     fn failed(&mut self, _request: Option<RequestView<'_>>, failure: &Failed) -> Answer {
         Answer::plain(failure.status(), "text/plain", failure.word())
+    }
+
+    fn rejects(&self, response: ResponseView<'_>) -> Option<Failed> {
+        (response.status() == 407).then_some(Failed::UpstreamClosed)
     }
 
     fn again(
