@@ -13,10 +13,14 @@ use crate::shard::{Handoff, Shard};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
+/// Seconds between two warnings about the same lack.
+const WARN_EVERY_S: u64 = 60;
 /// Messages a mailbox holds.
 const MAILBOX: usize = 1_024;
 
@@ -60,6 +64,9 @@ pub struct Fleet {
     memory: u64,
     limits: Limits,
     blocking: Blocking,
+    started: Instant,
+    /// When the last warning about descriptors was given, in seconds since the start; 0 is never.
+    warned: AtomicU64,
 }
 
 /// How full the memory budget is.
@@ -104,6 +111,8 @@ impl Fleet {
             memory: config.memory,
             limits: config.limits,
             blocking: config.blocking.clone(),
+            started: Instant::now(),
+            warned: AtomicU64::new(0),
         };
         (Arc::new(fleet), mailboxes)
     }
@@ -177,6 +186,13 @@ impl Fleet {
     #[must_use]
     pub const fn blocking(&self) -> &Blocking {
         &self.blocking
+    }
+
+    /// Whether the lack of descriptors is to be told: once a minute, by whichever shard notices it first.
+    pub(crate) fn may_warn_of_descriptors(&self) -> bool {
+        let now = self.started.elapsed().as_secs() + 1;
+        let due = |last: u64| (last == 0 || now >= last + WARN_EVERY_S).then_some(now);
+        self.warned.fetch_update(Relaxed, Relaxed, due).is_ok()
     }
 
     pub(crate) const fn caps(&self) -> &Arc<ClientCaps> {

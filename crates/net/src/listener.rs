@@ -114,16 +114,17 @@ impl Active {
     }
 
     pub(crate) async fn run(self: Rc<Self>, id: ListenerId, shard: Rc<Shard>, listener: TcpListener) {
-        let mut told = false;
         loop {
             match poll_fn(|cx| self.poll_row(cx, id, &shard, &listener)).await {
-                Row::More => told = false,
-                Row::Stopped => return,
+                Row::More => {}
+                Row::Stopped => {
+                    self.accept_rest(id, &shard, listener);
+                    return shard.forget_listener(id);
+                }
                 Row::NoDescriptors => {
                     shard.counters().accept_pauses.add(1);
-                    if !told {
+                    if shard.fleet().may_warn_of_descriptors() {
                         tracing::warn!("no file descriptors left: accepting pauses until some are free");
-                        told = true;
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -155,8 +156,28 @@ impl Active {
         Poll::Ready(Row::More)
     }
 
+    /// Accepts what the kernel has queued and the runtime has not told of yet, then closes.
+    fn accept_rest(&self, id: ListenerId, shard: &Rc<Shard>, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        for _ in 0..BACKLOG {
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    if let Ok(stream) = stream {
+                        self.admit(id, shard, stream, peer);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // The queue is empty, or there is no descriptor for more.
+                Err(_) => return,
+            }
+        }
+    }
+
     fn admit(&self, id: ListenerId, shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr) {
-        let Some(to) = shard.less_loaded() else { return self.serve(id, shard, stream, peer) };
+        // The others close the same listener at this moment, so nothing is moved to them any more.
+        let to = if self.stopped.get() { None } else { shard.less_loaded() };
+        let Some(to) = to else { return self.serve(id, shard, stream, peer) };
         let Ok(socket) = stream.into_std() else { return };
         shard.counters().moved.add(1);
         // A full mailbox gives the connection back: it is served here then.
@@ -204,5 +225,32 @@ mod tests {
         let sockets = bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
         let again = bind(sockets[0].local_addr().unwrap(), 2);
         assert_eq!(again.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
+    }
+
+    /// Gives away each connection it is handed.
+    struct Gives(tokio::sync::mpsc::Sender<Accepted>);
+
+    impl Inbound for Gives {
+        fn accept(&self, _shard: &Rc<Shard>, accepted: Accepted) {
+            assert!(self.0.try_send(accepted).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_listener_that_goes_takes_what_is_queued_before_it_closes() {
+        Shard::test_in_real_time(async |shard| {
+            let socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+            let addr = socket.local_addr().unwrap();
+            #[expect(clippy::disallowed_methods, reason = "the client of the test")]
+            let connect = || std::net::TcpStream::connect(addr);
+            let _client = connect().unwrap();
+            let (give, mut given) = tokio::sync::mpsc::channel(1);
+            let id = ListenerId(1);
+            shard.listen(id, socket, Default::default(), Rc::new(Gives(give))).unwrap();
+            shard.unlisten(id);
+            assert!(given.recv().await.is_some(), "the connection that was queued");
+            assert!(given.recv().await.is_none(), "the listener is gone");
+            assert_eq!(connect().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        });
     }
 }

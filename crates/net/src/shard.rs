@@ -217,9 +217,14 @@ impl Shard {
 
     /// Accepts what is queued, then closes the socket.
     pub fn unlisten(&self, id: ListenerId) {
-        if let Some(listening) = self.listening.borrow_mut().remove(&id) {
+        if let Some(listening) = self.listening.borrow().get(&id) {
             listening.active.stop();
         }
+    }
+
+    /// The listener's socket is closed.
+    pub(crate) fn forget_listener(&self, id: ListenerId) {
+        self.listening.borrow_mut().remove(&id);
     }
 
     /// No new connections; idle ones end within five seconds, at random moments; requests get `Connection: close`.
