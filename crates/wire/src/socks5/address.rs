@@ -11,7 +11,7 @@
 
 use shoalway_types::{Host, HostError, Target};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Host and port, where the port may be 0 and the host unspecified: "not known yet" in a UDP ASSOCIATE, "any" in a
 /// BIND. `Debug` hides both.
@@ -74,6 +74,21 @@ impl Address {
             V6 => Ok(fixed::<16>(rest)),
             NAME => named(rest),
             kind => Err(AddressError::Type { kind }),
+        }
+    }
+
+    /// The same for the address of a UDP ASSOCIATE, from which the client means to send (RFC 1928 section 4). Clients
+    /// that do not know it write zeros, and some write them as the name `0`, which is no name: "not known yet".
+    ///
+    /// # Errors
+    /// [`AddressError`] as [`Self::decode`].
+    pub fn decode_sender(bytes: &[u8]) -> Result<Option<(Self, usize)>, AddressError> {
+        match bytes {
+            [NAME, 1, b'0', high, low, ..] => {
+                let unknown = Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                Ok(Some((Self::new(unknown, u16::from_be_bytes([*high, *low])), 5)))
+            }
+            _ => Self::decode(bytes),
         }
     }
 }

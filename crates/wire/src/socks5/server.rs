@@ -149,7 +149,11 @@ impl ServerHandshake {
         check_version(buf, VERSION, ServerError::RequestVersion)?;
         let &[_, command, _, ref rest @ ..] = &buf[..] else { return Ok(Step::Read) };
         // The command is judged last: the client has then sent its whole request and reads the refusal.
-        let Some((target, used)) = Address::decode(rest)? else { return Ok(Step::Read) };
+        let decoded = match Command::from_code(command) {
+            Some(Command::UdpAssociate) => Address::decode_sender(rest),
+            Some(Command::Connect | Command::Bind) | None => Address::decode(rest),
+        };
+        let Some((target, used)) = decoded? else { return Ok(Step::Read) };
         let command = Command::from_code(command).ok_or(ServerError::Command { code: command })?;
         if command == Command::Connect && target.port == 0 {
             return Err(ServerError::Port);

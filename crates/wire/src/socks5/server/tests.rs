@@ -53,6 +53,8 @@ fn a_client_without_password_is_taken_to_its_request() {
         (b"\x05\x02\x00\x01\0\0\0\0\0\0", "Bind 0.0.0.0:0"),
         (b"\x05\x03\x00\x01\0\0\0\0\0\0", "UdpAssociate 0.0.0.0:0"),
         (b"\x05\x03\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "UdpAssociate [::]:0"),
+        // As PySocks writes "not known yet".
+        (b"\x05\x03\x00\x03\x010\x01\xbb", "UdpAssociate 0.0.0.0:443"),
     ] {
         let input = [&b"\x05\x01\x00"[..], request, b"payload"].concat();
         check(Offered::None, &input, &format!("send 5 0, {said}"), b"payload");
