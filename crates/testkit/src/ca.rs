@@ -53,7 +53,7 @@ impl TestCa {
         let cert = params.signed_by(&key, &self.issuer).expect("sign a certificate");
         Issued {
             cert: self.dir.write(&format!("{file}.pem"), cert.pem()),
-            key: self.dir.write(&format!("{file}.key"), key.serialize_pem()),
+            key: self.dir.write_private(&format!("{file}.key"), key.serialize_pem()),
             chain: vec![cert.der().clone()],
             secret: PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).expect("own key"),
         }

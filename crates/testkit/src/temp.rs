@@ -39,6 +39,14 @@ impl TempDir {
         fs::write(&path, content).expect("write a temporary file");
         path
     }
+
+    /// The same for a secret: its owner alone can read it.
+    pub fn write_private(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.write(name, content);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("make a file private");
+        path
+    }
 }
 
 impl Default for TempDir {

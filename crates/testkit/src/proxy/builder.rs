@@ -5,7 +5,6 @@ use super::output::{Events, Lines};
 use crate::ca::TestCa;
 use crate::dns::Dns;
 use crate::temp::TempDir;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 /// A proxy that is not started yet.
@@ -81,8 +80,7 @@ impl Builder {
     /// Writes a file beside the configuration, which may name it without a path. Its owner alone can read it.
     #[must_use]
     pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
-        let path = self.dir.write(name, content);
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("make a file private");
+        self.dir.write_private(name, content);
         self
     }
 
