@@ -87,14 +87,30 @@ impl Answer {
         self
     }
 
-    /// Adds a field. Anything but visible ASCII, space and tab in the value becomes `?`, so no value adds a line.
+    /// Adds a field. Anything but visible ASCII, space and tab in the value becomes `?`, so no value adds a line; a name
+    /// that is no token adds nothing.
     #[must_use]
-    pub fn field(mut self, name: &'static str, value: &str) -> Self {
+    pub fn field(mut self, name: &str, value: &str) -> Self {
+        if !is_token(name.as_bytes()) {
+            return self;
+        }
         self.fields.extend_from_slice(name.as_bytes());
         self.fields.extend_from_slice(b": ");
         let visible = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
         self.fields.extend(value.bytes().map(|byte| if visible(byte) { byte } else { b'?' }));
         self.fields.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Takes away all fields of this name, in any spelling. Content-Length and Connection are written by themselves.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        let is_it = |line: &[u8]| {
+            line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
+                && line.get(name.len()) == Some(&b':')
+        };
+        let lines = self.fields.split_inclusive(|byte| *byte == b'\n');
+        self.fields = lines.filter(|line| !is_it(line)).flatten().copied().collect();
         self
     }
 
@@ -121,15 +137,16 @@ impl Answer {
     pub fn write(&self, out: &mut Vec<u8>, head_only: bool, close: bool) {
         out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status)).as_bytes());
         out.extend_from_slice(&self.fields);
-        // RFC 9110 section 8.6: not with 204.
-        if self.status != 204 {
+        // RFC 9110 section 8.6: not with 204, and with 304 only the length that a 200 would have.
+        let bodiless = matches!(self.status, 204 | 304);
+        if !bodiless {
             out.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
         }
         if close || self.close {
             out.extend_from_slice(b"Connection: close\r\n");
         }
         out.extend_from_slice(b"\r\n");
-        if !head_only && self.status != 204 {
+        if !head_only && !bodiless {
             out.extend_from_slice(&self.body);
         }
     }
@@ -177,6 +194,12 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// RFC 9110 section 5.6.2.
+fn is_token(name: &[u8]) -> bool {
+    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty() && name.iter().all(is_tchar)
+}
+
 fn page(title: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>{STYLE}\
@@ -192,16 +215,29 @@ const STYLE: &str = "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:38
 const fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
         204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         407 => "Proxy Authentication Required",
         408 => "Request Timeout",
+        410 => "Gone",
         411 => "Length Required",
+        412 => "Precondition Failed",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        416 => "Range Not Satisfiable",
         417 => "Expectation Failed",
         421 => "Misdirected Request",
         429 => "Too Many Requests",
@@ -264,6 +300,18 @@ mod tests {
             assert!(!head.contains("\nSet-Cookie") && head.is_ascii(), "{head}");
             assert!(!body.contains("<script>"), "{body}");
         }
+    }
+
+    #[test]
+    fn fields_can_be_taken_away_and_a_304_has_no_length() {
+        let answer =
+            Answer::plain(304, "text/plain", "").field("X-A", "1").field("x-a", "2").field("X-Ab", "3");
+        let text = written(&answer.without("X-a").without("content-type"), false, false);
+        assert_eq!(text, "HTTP/1.1 304 Not Modified\r\nCache-Control: no-store\r\nX-Ab: 3\r\n\r\n");
+        assert_eq!(
+            written(&Answer::empty(204).field("No token", "x"), false, false),
+            "HTTP/1.1 204 No Content\r\n\r\n"
+        );
     }
 
     #[test]

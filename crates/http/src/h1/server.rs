@@ -202,8 +202,9 @@ impl ServerConnection {
             Some(mut around) => exchange.poll(cx, &mut around),
             None => Poll::Ready(Ended::Close),
         };
+        let patience = self.service.as_ref().and_then(|service| service.patience());
         if polled.is_pending()
-            && let Some(limit) = exchange.limit(&self.config)
+            && let Some(limit) = exchange.limit(&self.config, patience)
         {
             self.deadline.after(limit, Wait::Busy);
         }

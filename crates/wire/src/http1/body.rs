@@ -45,6 +45,8 @@ pub struct BodyReader {
     line: usize,
     /// Octets of chunk extensions so far.
     extensions: usize,
+    /// Octets that the chunks to come may have together.
+    most: u64,
     limits: Limits,
 }
 
@@ -89,7 +91,15 @@ impl BodyReader {
             BodyLength::Chunked => State::Size,
             BodyLength::UntilClose => State::UntilClose,
         };
-        Self { state, seen: 0, line: 0, extensions: 0, limits: *limits }
+        Self { state, seen: 0, line: 0, extensions: 0, most: u64::MAX, limits: *limits }
+    }
+
+    /// The same reader, which refuses a chunk that would make the content longer than `octets`. A length that is
+    /// announced is for the caller to compare, before anything is read.
+    #[must_use]
+    pub const fn at_most(mut self, octets: u64) -> Self {
+        self.most = octets;
+        self
     }
 
     /// Says what is at the front of `input`, and counts it as taken.
@@ -205,6 +215,7 @@ impl BodyReader {
         let line = window.get(..feed).unwrap_or_default();
         let Some((b'\r', line)) = line.split_last() else { return Err(Refusal::ChunkLine) };
         let (digits, size) = size_of(line);
+        self.most = self.most.checked_sub(size).ok_or(Refusal::ContentTooLarge)?;
         let extension = line.get(digits..).unwrap_or_default();
         if extension.is_empty() {
             self.begin_chunk(size);

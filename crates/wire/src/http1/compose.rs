@@ -23,6 +23,30 @@ pub struct Edits {
     replacing: Vec<u8>,
     /// Position of a replaced field, and where its line ends in `replacing`.
     replaced: Vec<(usize, usize)>,
+    /// What stands in the place of the request target; empty: the target as it came.
+    target: Vec<u8>,
+}
+
+/// Field lines that were checked when they were put together, to be added to many heads at the price of a copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lines(Vec<u8>);
+
+impl Lines {
+    /// No lines.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Puts one more line behind the others, by the rules of [`Edits::add`].
+    pub fn push(&mut self, name: &[u8], value: &[u8]) -> bool {
+        push_line(&mut self.0, name, value)
+    }
+
+    /// Forgets all lines; keeps the memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 impl Edits {
@@ -38,6 +62,27 @@ impl Edits {
         self.added.clear();
         self.replacing.clear();
         self.replaced.clear();
+        self.target.clear();
+    }
+
+    /// Adds lines behind the fields that were sent.
+    pub fn add_lines(&mut self, lines: &Lines) {
+        self.added.extend_from_slice(&lines.0);
+    }
+
+    /// Puts a path and query in the place of the request target, whatever its form, and says whether it did: only what
+    /// begins with `/` and holds neither space, control nor `#`.
+    pub fn retarget(&mut self, parts: &[&[u8]]) -> bool {
+        self.target.clear();
+        for part in parts {
+            self.target.extend_from_slice(part);
+        }
+        let good = self.target.first() == Some(&b'/')
+            && self.target.iter().all(|byte| !matches!(byte, 0..=b' ' | b'#' | 0x7f));
+        if !good {
+            self.target.clear();
+        }
+        good
     }
 
     /// Drops the field at a position ([`super::fields::FieldView::index`]).
@@ -133,7 +178,10 @@ pub enum RequestLine {
 pub fn write_request(out: &mut Vec<u8>, view: RequestView<'_>, line: RequestLine, edits: &Edits) {
     out.extend_from_slice(view.method_str().as_bytes());
     out.push(b' ');
-    write_target(out, view, line);
+    match edits.target.as_slice() {
+        [] => write_target(out, view, line),
+        target => out.extend_from_slice(target),
+    }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     if view.version() == Version::Http10 && !view.has(Known::Host) {
         write_missing_host(out, view.target());

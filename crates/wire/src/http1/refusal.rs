@@ -158,6 +158,9 @@ refusals! {
     ChunkLine = 400, "chunk_line", "RFC 9112 7.1", "a chunk's size line does not end in CRLF";
     /// Chunk data longer or shorter than announced.
     ChunkEnd = 400, "chunk_end", "RFC 9112 7.1", "no CRLF follows the data of a chunk";
+    /// Chunks over what [`super::body::BodyReader::at_most`] allows.
+    ContentTooLarge = 413, "content_too_large", "RFC 9110 15.5.14",
+        "the content of the request is longer than this proxy takes here";
     /// Over [`super::limits::Limits::trailers`].
     TrailersTooLarge = 431, "trailers_too_large", "RFC 6585 5",
         "the trailer section is larger than this proxy takes";

@@ -38,8 +38,12 @@ impl Exchange {
         }
     }
 
-    /// How long what is waited for may take, when something has moved since the last time; else `None`.
-    pub(in crate::h1) fn limit(&mut self, config: &ServerConfig) -> Option<Duration> {
+    /// How long what is waited for may take (the service's patience with an attempt included), when something has moved since the last time; else `None`.
+    pub(in crate::h1) fn limit(
+        &mut self,
+        config: &ServerConfig,
+        patience: Option<Duration>,
+    ) -> Option<Duration> {
         let stage = match self.stage {
             Stage::Deciding(_) => 1,
             Stage::Connecting(_) | Stage::Tunnelling(_) => 2,
@@ -63,15 +67,16 @@ impl Exchange {
         }
         self.moved = moved;
         let limits = &config.net;
+        let patience = patience.unwrap_or(Duration::MAX);
         Some(match self.stage {
             Stage::Deciding(_) | Stage::Connecting(_) | Stage::Tunnelling(_) => {
-                limits.connect + Duration::from_secs(1)
+                (limits.connect + Duration::from_secs(1)).min(patience)
             }
             Stage::Flowing if on_client => limits.body_idle.min(self.pace.patience(limits.min_rate)),
             Stage::Flowing if !self.answered && self.up_over && self.client_ended => {
-                limits.first_byte.min(HALF_CLOSED)
+                limits.first_byte.min(HALF_CLOSED).min(patience)
             }
-            Stage::Flowing if !self.answered && self.up_over => limits.first_byte,
+            Stage::Flowing if !self.answered && self.up_over => limits.first_byte.min(patience),
             Stage::Flowing => limits.body_idle,
             Stage::Replying | Stage::Over => limits.body_idle.min(self.pace.patience(limits.min_rate)),
         })

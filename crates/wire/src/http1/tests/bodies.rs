@@ -122,3 +122,28 @@ fn framing_that_comes_octet_by_octet_costs_linear_time() {
     });
     assert!(octets <= 2 * input.len(), "{octets} octets looked at for {}", input.len());
 }
+
+#[test]
+fn chunks_are_refused_as_soon_as_they_announce_more_than_is_taken() {
+    for (most, text, good) in [
+        (5, "5\r\nhello\r\n0\r\n\r\n", true),
+        (5, "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", true),
+        (4, "5\r\n", false),
+        (4, "3\r\nhel\r\n2\r\n", false),
+        (u64::MAX, "1\r\na\r\nffffffffffffffff\r\n", false),
+        (0, "0\r\n\r\n", true),
+    ] {
+        let mut reader = BodyReader::new(BodyLength::Chunked, &Limits::default()).at_most(most);
+        let mut rest = text.as_bytes();
+        let end = loop {
+            match reader.next(rest) {
+                Ok(Piece::NeedBytes | Piece::Done) => break Ok(()),
+                Ok(Piece::Data(n) | Piece::Frame(n) | Piece::Skip(n) | Piece::Trailers(n)) => {
+                    rest = &rest[n..]
+                }
+                Err(refusal) => break Err(refusal),
+            }
+        };
+        assert_eq!(end, if good { Ok(()) } else { Err(Refusal::ContentTooLarge) }, "{most} {text:?}");
+    }
+}
