@@ -19,7 +19,10 @@ pub mod upstream;
 
 pub mod balance;
 
+pub mod health;
 pub mod outlier;
+
+pub mod discovery;
 
 pub mod breaker;
 pub mod budget;
@@ -27,3 +30,6 @@ pub mod retry;
 
 pub mod dice;
 pub mod moment;
+
+#[cfg(test)]
+mod kit;

@@ -32,6 +32,7 @@ use arc_swap::ArcSwap;
 use change::Parts;
 use registry::Group;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// An upstream as configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +75,8 @@ pub struct Upstream {
     group: Arc<Group>,
     config: UpstreamConfig,
     current: ArcSwap<UpstreamSet>,
+    /// Told after each swap.
+    changed: watch::Sender<()>,
     /// What the current set was made of; held while the next one is made.
     parts: Mutex<Parts>,
 }
@@ -85,7 +88,8 @@ impl Upstream {
         let group = registry.group(&config.name, now);
         let parts = Parts::new(config.endpoints.clone());
         let set = UpstreamSet::build(&group, parts.list(), &config.balance, config.outlier, now);
-        Self { group, config, current: ArcSwap::from_pointee(set), parts: Mutex::new(parts) }
+        let current = ArcSwap::from_pointee(set);
+        Self { group, config, current, changed: watch::Sender::new(()), parts: Mutex::new(parts) }
     }
 
     /// As configured.
@@ -104,6 +108,12 @@ impl Upstream {
     #[must_use]
     pub fn set(&self) -> Arc<UpstreamSet> {
         self.current.load_full()
+    }
+
+    /// Becomes ready after each change of the set; closes with the upstream.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Chooses an endpoint of the current set: [`UpstreamSet::pick`].
@@ -173,6 +183,7 @@ impl Upstream {
         let UpstreamConfig { balance, outlier, .. } = &self.config;
         let set = UpstreamSet::build(&self.group, parts.list(), balance, *outlier, now);
         self.current.store(Arc::new(set));
+        self.changed.send_replace(());
         Ok(())
     }
 }

@@ -10,9 +10,9 @@ use super::endpoint::EndpointKey;
 use super::ewma::PeakEwma;
 use super::picked::FailureKind;
 use crate::moment::Moment;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What active checks say of an endpoint.
@@ -81,6 +81,8 @@ pub struct EndpointState {
     /// How often it was ejected of late: each time is longer than the one before.
     ejection_steps: AtomicU32,
     verdict: AtomicU8,
+    /// The word of the last check. Only checks and `status` come here.
+    last_check: Mutex<Option<&'static str>>,
     draining: AtomicBool,
     /// The operator's weight, plus 1; 0 when there is none.
     weight: AtomicU32,
@@ -109,6 +111,7 @@ impl EndpointState {
             ejected_until: AtomicU64::new(0),
             ejection_steps: AtomicU32::new(0),
             verdict: AtomicU8::new(0),
+            last_check: Mutex::new(None),
             draining: AtomicBool::new(false),
             weight: AtomicU32::new(0),
             slow_start: AtomicU64::new(0),
@@ -163,6 +166,12 @@ impl EndpointState {
             2 => Verdict::Down,
             _unknown => Verdict::Unknown,
         }
+    }
+
+    /// How the last active check ended: `ok`, or the word of its failure. `None`: there was none.
+    #[must_use]
+    pub fn last_check(&self) -> Option<&'static str> {
+        *self.last_check.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until when it is ejected; in the past when it is not.
@@ -258,6 +267,10 @@ impl EndpointState {
 
     pub(crate) fn given_up(&self) {
         self.neutral.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn checked(&self, word: &'static str) {
+        *self.last_check.lock().unwrap_or_else(PoisonError::into_inner) = Some(word);
     }
 
     /// What active checks say from now on. Coming up begins a slow start.
