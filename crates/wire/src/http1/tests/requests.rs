@@ -224,6 +224,6 @@ fn other_bytes_than_those_parsed_give_wrong_parts_and_no_panic() {
 fn an_index_is_small() {
     assert!(size_of::<RequestHead>() <= 256, "{}", size_of::<RequestHead>());
     assert!(size_of::<crate::http1::response::ResponseHead>() <= 256);
-    assert!(size_of::<crate::http1::compose::Edits>() <= 112);
+    assert!(size_of::<crate::http1::compose::Edits>() <= 136);
     assert!(size_of::<crate::http1::body::BodyReader>() <= 112);
 }
