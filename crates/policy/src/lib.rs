@@ -7,7 +7,8 @@
 //! - [`domain_set`]: a million names, looked up with all their parents in one walk;
 //! - [`cidr_set`]: networks, merged and searched by halves;
 //! - [`users`]: log-ins from an htpasswd file, slow on purpose;
-//! - [`verdicts`]: what was found out about log-ins, for a while and without the passwords.
+//! - [`verdicts`]: what was found out about log-ins, for a while and without the passwords;
+//! - [`gcra`]: how often something may happen, by client network.
 
 pub mod rules;
 
@@ -20,9 +21,12 @@ mod suggest;
 pub mod users;
 pub mod verdicts;
 
+pub mod gcra;
+
 pub use cidr_set::{Cidr, CidrError, CidrSet};
 pub use decision::{Decision, ExitId, Match, Query, Verb};
 pub use domain_set::{DomainPattern, DomainSet, DomainSetBuilder, ListSummary, PatternError};
+pub use gcra::{Rate, RateTable};
 pub use rules::{IMPLIED_RULE, Names, RuleError, RuleErrorKind, RuleSet};
 pub use users::{Users, UsersError};
 pub use verdicts::{DEFAULT_VERDICT_TTL, FAILED_VERDICT_TTL, VerdictCache};
