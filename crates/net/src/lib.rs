@@ -3,7 +3,7 @@
 //! What is where:
 //!
 //! - [`fleet`], [`shard`]: one thread and runtime a core, and what its connections share;
-//! - [`listener`], [`admission`]: how connections come in;
+//! - [`listener`], [`admission`], [`hold`]: how connections come in;
 //! - [`deadline`], [`clock`], [`limits`]: how long anything may take;
 //! - [`buffers`], [`pipes`], [`stream`], [`relay`]: how bytes move;
 //! - [`connect`]: the seam for ways out; [`dialer`], [`resolver`], [`happy_eyeballs`], [`egress_guard`]: the way
@@ -24,6 +24,7 @@ pub mod dialer;
 pub mod egress_guard;
 pub mod fleet;
 pub mod happy_eyeballs;
+pub mod hold;
 pub mod journal;
 pub mod limits;
 pub mod listener;

@@ -1,4 +1,4 @@
-//! UDP sockets, sized and bound: for SOCKS5 UDP ASSOCIATE (RFC 1928 section 7) and its like.
+//! UDP sockets, sized and bound: for SOCKS5 UDP ASSOCIATE (RFC 1928 section 7), listeners, and their like.
 //!
 //! Not here: what the datagrams mean, who may send them, how long an association lives.
 
@@ -44,7 +44,39 @@ pub fn bind(at: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(new_socket(at)?.into())
 }
 
+/// Opens the sockets of one listening address, one a shard: the kernel keeps each client's datagrams on one of them.
+/// Port 0 takes any free port, the same for all.
+///
+/// # Errors
+/// As the system gives them; `AddrInUse` also when another process shares its port by `SO_REUSEPORT`.
+pub fn bind_shared(at: SocketAddr, shards: usize) -> io::Result<Vec<std::net::UdpSocket>> {
+    if at.port() != 0 {
+        // A second copy of this program could join the group and take half of the clients: ask first.
+        drop(new_socket(at)?);
+    }
+    let first = shared_socket(at)?;
+    let at = first.local_addr()?.as_socket().unwrap_or(at);
+    let mut sockets = vec![first.into()];
+    for _ in 1..shards {
+        sockets.push(shared_socket(at)?.into());
+    }
+    Ok(sockets)
+}
+
+fn shared_socket(at: SocketAddr) -> io::Result<Socket> {
+    let socket = unbound(at)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&at.into())?;
+    Ok(socket)
+}
+
 fn new_socket(at: SocketAddr) -> io::Result<Socket> {
+    let socket = unbound(at)?;
+    socket.bind(&at.into())?;
+    Ok(socket)
+}
+
+fn unbound(at: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     if at.is_ipv6() {
@@ -52,7 +84,6 @@ fn new_socket(at: SocketAddr) -> io::Result<Socket> {
     }
     socket.set_recv_buffer_size(QUEUE_BYTES)?;
     socket.set_send_buffer_size(QUEUE_BYTES)?;
-    socket.bind(&at.into())?;
     Ok(socket)
 }
 
@@ -83,6 +114,15 @@ mod tests {
     async fn each_association_has_a_port_of_its_own() {
         let (one, two) = (bind_association(LOOPBACK).unwrap(), bind_association(LOOPBACK).unwrap());
         assert_ne!(one.local_addr().unwrap().port(), two.local_addr().unwrap().port());
+    }
+
+    #[test]
+    fn all_shards_listen_on_one_port_and_nobody_else_does() {
+        let sockets = bind_shared(SocketAddr::new(LOOPBACK, 0), 3).unwrap();
+        let ports: Vec<u16> = sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+        assert_eq!(ports, [ports[0]; 3]);
+        let again = bind_shared(sockets[0].local_addr().unwrap(), 1);
+        assert_eq!(again.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
     }
 
     #[tokio::test]
