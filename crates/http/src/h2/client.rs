@@ -103,7 +103,7 @@ impl H2Upstream {
 
     async fn connect(&self, session: &Session) -> Result<(), ConnectError> {
         let Connected { stream, addr, local } = self.inner.connect(session).await?;
-        let wire = Wire::new(&self.shard, stream, 0);
+        let wire = Wire::of_server(&self.shard, stream);
         let handshake = settings::client().handshake(LazyFlush(Rc::clone(&wire)));
         let (sender, connection) = handshake.await.map_err(|_error| no_http2())?;
         let link = Link::new(sender, addr, local, &self.freed);

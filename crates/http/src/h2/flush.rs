@@ -18,6 +18,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+/// Length of the client's preface, RFC 9113 section 3.4.
+const PREFACE: usize = 24;
 /// Octets that may gather before they are sent.
 const GATHER: usize = Class::Large.bytes();
 
@@ -42,16 +44,18 @@ struct Inner {
 }
 
 impl Wire {
-    /// Over a stream whose peer sends a preface of so many octets first: 24 from a client, none from a server.
-    pub(super) fn new(shard: &Rc<Shard>, stream: Stream, preface: usize) -> Rc<Self> {
-        let inner = Inner {
-            stream,
-            scanner: Scanner::default(),
-            input: None,
-            output: None,
-            class: Class::Small,
-            preface,
-        };
+    /// Over a stream from a client, which sends its preface first.
+    pub(super) fn of_client(shard: &Rc<Shard>, stream: Stream) -> Rc<Self> {
+        Self::new(shard, stream, Scanner::of_client(), PREFACE)
+    }
+
+    /// Over a stream to a server.
+    pub(super) fn of_server(shard: &Rc<Shard>, stream: Stream) -> Rc<Self> {
+        Self::new(shard, stream, Scanner::default(), 0)
+    }
+
+    fn new(shard: &Rc<Shard>, stream: Stream, scanner: Scanner, preface: usize) -> Rc<Self> {
+        let inner = Inner { stream, scanner, input: None, output: None, class: Class::Small, preface };
         Rc::new(Self {
             shard: Rc::clone(shard),
             began: shard.now(),

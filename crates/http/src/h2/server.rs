@@ -35,8 +35,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Length of the client's preface, RFC 9113 section 3.4.
-const PREFACE: usize = 24;
 /// A client that was told to go may take this long to leave when it has no streams.
 const LEAVE: Duration = Duration::from_secs(5);
 /// After the last frame a client may still send this much before the connection is closed on it.
@@ -95,7 +93,7 @@ impl ServerH2 {
         make: MakeService,
         admitted: Admitted,
     ) -> Self {
-        let wire = Wire::new(&shard, client, PREFACE);
+        let wire = Wire::of_client(&shard, client);
         let handshake = settings::server().handshake(LazyFlush(Rc::clone(&wire)));
         let deadline = shard.deadline();
         deadline.after(config.net.head, Wait::Busy);
