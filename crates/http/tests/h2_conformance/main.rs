@@ -10,6 +10,7 @@ mod origin;
 mod peer;
 mod table;
 
+mod clients;
 mod flow;
 mod framing;
 mod generic;
