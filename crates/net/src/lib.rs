@@ -8,7 +8,7 @@
 //! - [`buffers`], [`pipes`], [`stream`], [`relay`]: how bytes move;
 //! - [`connect`]: the seam for ways out; [`dialer`], [`resolver`], [`happy_eyeballs`], [`egress_guard`]: the way
 //!   straight out;
-//! - [`tls_client`], [`tls_server`], [`udp`]: other transports;
+//! - [`tls_client`], [`tls_server`], [`certificates`], [`udp`]: other transports;
 //! - [`tasks`], [`blocking`]: who owns work; [`journal`], [`counters`]: what is told about it.
 //!
 //! Not here: HTTP (`http`), SOCKS (`forward`), rules (`policy`), files and command line (`app`).
@@ -16,6 +16,7 @@
 pub mod admission;
 pub mod blocking;
 pub mod buffers;
+pub mod certificates;
 pub mod clock;
 pub mod connect;
 pub mod counters;

@@ -1,10 +1,11 @@
-//! TLS towards clients: one certificate, a handshake with a deadline.
+//! TLS towards clients: certificates by name, a handshake with a deadline.
 //!
 //! Sessions are resumed by stateless tickets (RFC 8446 section 4.6.1) whose keys change every 6 hours and are one
-//! for all shards, so that a client may come back on another shard. Not here: accepting, several certificates by
-//! SNI, certificates made on the fly, reading of files.
+//! for all shards, so that a client may come back on another shard. Not here: accepting, which certificate is
+//! shown (`certificates.rs`), certificates made on the fly, reading of files.
 
-use crate::tls::{Roots, TlsConfigError, TlsError, TlsFault, certificates, private_key, provider, rejected};
+use crate::certificates::{Certificate, CertificateStore};
+use crate::tls::{Roots, TlsConfigError, TlsError, TlsFault, provider};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::danger::ClientCertVerifier;
@@ -38,12 +39,24 @@ impl TlsServer {
         client_ca: Option<&[u8]>,
         alpn: &[&[u8]],
     ) -> Result<Self, TlsConfigError> {
-        let builder = ServerConfig::builder_with_provider(provider())
+        let certificate = Certificate::from_pem(cert_chain, key, None)?;
+        Self::with_store(CertificateStore::new(&[certificate]), client_ca, alpn)
+    }
+
+    /// A server that shows what `store` chooses for each client; the rest as [`TlsServer::from_pem`] has it.
+    ///
+    /// # Errors
+    /// [`TlsConfigError`] says which part cannot be used.
+    pub fn with_store(
+        store: Arc<CertificateStore>,
+        client_ca: Option<&[u8]>,
+        alpn: &[&[u8]],
+    ) -> Result<Self, TlsConfigError> {
+        let mut tls = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(TlsConfigError::Rejected)?
-            .with_client_cert_verifier(client_verifier(client_ca)?);
-        let mut tls =
-            builder.with_single_cert(certificates(cert_chain)?, private_key(key)?).map_err(rejected)?;
+            .with_client_cert_verifier(client_verifier(client_ca)?)
+            .with_cert_resolver(store);
         tls.ticketer = Ticketer::new().map_err(TlsConfigError::Rejected)?;
         // Tickets need no store; the default one is a lock that all shards would meet at.
         tls.session_storage = Arc::new(NoServerSessionStorage {});

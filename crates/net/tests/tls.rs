@@ -5,6 +5,7 @@
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::HandshakeKind;
+use shoalway_net::certificates::{Certificate, CertificateStore};
 use shoalway_net::tls::{Roots, TlsConfigError, TlsError, TlsFault};
 use shoalway_net::tls_client::{Identity, TlsClient, TlsClientConfig};
 use shoalway_net::tls_server::TlsServer;
@@ -231,4 +232,55 @@ fn a_wrong_key_or_certificate_is_named() {
     }
     let config = TlsClientConfig { roots: Roots::Pem(b"nothing".to_vec()), ..TlsClientConfig::default() };
     assert!(matches!(TlsClient::new(&config), Err(TlsConfigError::Certificate(_))));
+}
+
+/// A certificate of this authority for `names`, with the kind of key that `algorithm` says.
+fn several(
+    authority: &Authority,
+    names: &[&str],
+    algorithm: &'static rcgen::SignatureAlgorithm,
+) -> (Certificate, Vec<u8>) {
+    let key = KeyPair::generate_for(algorithm).unwrap();
+    let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let cert = CertificateParams::new(names).unwrap().signed_by(&key, &authority.0).unwrap();
+    let shown = Certificate::from_pem(cert.pem().as_bytes(), key.serialize_pem().as_bytes(), None).unwrap();
+    (shown, cert.der().to_vec())
+}
+
+/// The certificate that a client which asks for `name` is shown; none when it does not accept it.
+async fn shown_to(server: &TlsServer, authority: &Authority, name: &str) -> Option<Vec<u8>> {
+    let (connected, _accepted) = shake(&client(&trusting(authority)), name, server).await;
+    let connected = connected.ok()?;
+    let certs = connected.get_ref().1.peer_certificates()?;
+    Some(certs.first()?.to_vec())
+}
+
+#[tokio::test]
+async fn the_certificate_is_that_of_the_name_and_can_be_changed() {
+    let authority = Authority::new();
+    let ecdsa = &rcgen::PKCS_ECDSA_P256_SHA256;
+    let (a, a_der) = several(&authority, &["a.example", "www.a.example"], ecdsa);
+    let (b, b_der) = several(&authority, &["*.b.example"], &rcgen::PKCS_ED25519);
+    assert_eq!(b.names(), ["*.b.example"]);
+    let store = CertificateStore::new(&[a.clone(), b]);
+    let server = TlsServer::with_store(store.clone(), None, &[]).unwrap();
+    assert_eq!(shown_to(&server, &authority, "a.example").await, Some(a_der.clone()));
+    assert_eq!(shown_to(&server, &authority, "WWW.a.example").await, Some(a_der));
+    assert_eq!(shown_to(&server, &authority, "x.b.example").await, Some(b_der));
+    // These get the first certificate, which is not for them.
+    assert_eq!(shown_to(&server, &authority, "y.x.b.example").await, None);
+    assert_eq!(shown_to(&server, &authority, "c.example").await, None);
+    let (c, c_der) = several(&authority, &["a.example"], ecdsa);
+    store.replace(&[c]);
+    assert_eq!(shown_to(&server, &authority, "a.example").await, Some(c_der));
+    store.replace(&[]);
+    assert_eq!(shown_to(&server, &authority, "a.example").await, None);
+}
+
+#[test]
+fn a_key_of_another_certificate_is_noticed() {
+    let authority = Authority::new();
+    let (one, other) = (authority.certify("a.example"), authority.certify("a.example"));
+    let result = Certificate::from_pem(&one.cert_chain, &other.key, None);
+    assert!(matches!(result, Err(TlsConfigError::KeyMismatch)));
 }
