@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep};
 /// Where endpoints are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finder {
-    /// All addresses of a name, with one port. Asked every [`NAME_PAUSE`]; the resolver's cache keeps to the TTL.
+    /// All addresses of a name, with one port. The resolver's cache keeps to the TTL.
     Name {
         /// The name.
         name: DomainName,
@@ -40,13 +40,29 @@ pub enum Finder {
         /// How they are spoken to.
         scheme: Scheme,
     },
-    /// The lines of a file, looked at every [`FILE_PAUSE`].
+    /// The lines of a file.
     File {
         /// The file. Replace it by renaming another over it: a file being written is read when it has settled.
         path: PathBuf,
         /// How lines without a scheme are spoken to.
         scheme: Scheme,
     },
+}
+
+/// How often sources are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Between look-ups of a name, and after one of a service has failed. Within its TTL the answer comes from the
+    /// resolver's cache. Default 5 s.
+    pub name: Duration,
+    /// Between looks at a file. Default 1 s.
+    pub file: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { name: Duration::from_secs(5), file: Duration::from_secs(1) }
+    }
 }
 
 /// The discovery of one upstream. It ends when this is dropped; what it found stays.
@@ -61,6 +77,7 @@ impl Discovery {
     pub fn start(
         upstream: &Arc<Upstream>,
         finders: Vec<Finder>,
+        pace: Pace,
         resolver: &Resolver,
         shard: &Rc<Shard>,
     ) -> Self {
@@ -71,6 +88,7 @@ impl Discovery {
                 upstream: Arc::clone(upstream),
                 source: Source(place),
                 finder,
+                pace,
                 resolver: resolver.clone(),
                 shard: Rc::clone(shard),
                 found: Vec::new(),
@@ -100,6 +118,7 @@ struct Search {
     upstream: Arc<Upstream>,
     source: Source,
     finder: Finder,
+    pace: Pace,
     resolver: Resolver,
     shard: Rc<Shard>,
     found: Vec<EndpointSpec>,
@@ -115,12 +134,12 @@ impl Search {
                 Finder::Name { name, port, scheme } => {
                     let answer = self.resolver.look_up(&name).await;
                     self.take(answer.map(|answer| dns::of_answer(&answer, port, scheme)));
-                    NAME_PAUSE
+                    self.pace.name
                 }
                 Finder::Service { name, scheme } => {
                     let (found, pause) = match self.service(&name, scheme).await {
                         Ok((found, ttl)) => (Ok(found), ttl),
-                        Err(error) => (Err(error), NAME_PAUSE),
+                        Err(error) => (Err(error), self.pace.name),
                     };
                     self.take(found);
                     pause
@@ -136,7 +155,7 @@ impl Search {
                     } else {
                         watch = Watch::default();
                     }
-                    FILE_PAUSE
+                    self.pace.file
                 }
             };
             sleep(pause).await;
@@ -223,11 +242,6 @@ impl Trouble for file::FileError {
         Self::line(self)
     }
 }
-
-/// How often a name is looked up. Within its TTL the answer comes from the resolver's cache.
-pub const NAME_PAUSE: Duration = Duration::from_secs(5);
-/// How often a file is looked at.
-pub const FILE_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

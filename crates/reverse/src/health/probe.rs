@@ -309,4 +309,7 @@ const MAX_PATH: usize = 4_096;
 const READ: usize = 4_096;
 
 #[cfg(test)]
+pub(crate) use tests::prober as test_prober;
+
+#[cfg(test)]
 mod tests;
