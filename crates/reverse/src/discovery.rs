@@ -8,6 +8,7 @@
 pub mod dns;
 pub mod file;
 
+use crate::dice::stable_hash;
 use crate::upstream::{EndpointSpec, Scheme, Source, Upstream};
 use file::Watch;
 use shoalway_net::resolver::{ResolveError, Resolver};
@@ -65,6 +66,24 @@ impl Default for Pace {
     }
 }
 
+impl Finder {
+    /// Its identity over reloads.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        let (kind, scheme) = match self {
+            Self::Name { port, scheme, .. } => (format!("name:{port}"), scheme),
+            Self::Service { scheme, .. } => ("service".to_owned(), scheme),
+            Self::File { scheme, .. } => ("file".to_owned(), scheme),
+        };
+        let mut text = format!("{kind}:{}:", scheme.word()).into_bytes();
+        match self {
+            Self::Name { name, .. } | Self::Service { name, .. } => text.extend(name.as_str().as_bytes()),
+            Self::File { path, .. } => text.extend(path.as_os_str().as_encoded_bytes()),
+        }
+        Source(stable_hash(&text))
+    }
+}
+
 /// The discovery of one upstream. It ends when this is dropped; what it found stays.
 pub struct Discovery {
     tasks: TaskGroup,
@@ -72,21 +91,15 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Begins to find endpoints for `upstream` on this shard.
+    /// Begins to find endpoints for `upstream` on this shard, as its configuration says.
     #[must_use = "dropped at once nothing is found"]
-    pub fn start(
-        upstream: &Arc<Upstream>,
-        finders: Vec<Finder>,
-        pace: Pace,
-        resolver: &Resolver,
-        shard: &Rc<Shard>,
-    ) -> Self {
+    pub fn start(upstream: &Arc<Upstream>, pace: Pace, resolver: &Resolver, shard: &Rc<Shard>) -> Self {
         let tasks = TaskGroup::new("discovery");
         let (stop, _) = watch::channel(());
-        for (place, finder) in finders.into_iter().enumerate() {
+        for finder in upstream.config().finders.iter().cloned() {
             let search = Search {
                 upstream: Arc::clone(upstream),
-                source: Source(place),
+                source: finder.source(),
                 finder,
                 pace,
                 resolver: resolver.clone(),

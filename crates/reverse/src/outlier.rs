@@ -71,6 +71,12 @@ impl OutlierConfig {
         longest: Duration::ZERO,
         most: Percent::new(0),
     };
+
+    /// Whether nobody is ever put aside.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.most.get() == 0 || (self.consecutive == 0 && self.success_rate.is_none())
+    }
 }
 
 /// An endpoint has failed for the `in_a_row`th time.

@@ -26,6 +26,7 @@ pub use state::{EndpointState, Totals, Verdict};
 use crate::balance::{BalanceConfig, Exclude, PickKey};
 use crate::breaker::{Bound, Breaker, BreakerLimits, Open, Permit};
 use crate::budget::{BudgetConfig, Token};
+use crate::discovery::Finder;
 use crate::moment::Moment;
 use crate::outlier::OutlierConfig;
 use arc_swap::ArcSwap;
@@ -39,8 +40,10 @@ use tokio::sync::watch;
 pub struct UpstreamConfig {
     /// Its name, by which states are found again after a reload; the same in every configuration for the same thing.
     pub name: Arc<str>,
-    /// The endpoints that stand in the configuration; discovery adds its own.
+    /// The endpoints that stand in the configuration.
     pub endpoints: Vec<EndpointSpec>,
+    /// Where more are found at run time.
+    pub finders: Vec<Finder>,
     /// How requests are spread.
     pub balance: BalanceConfig,
     /// When an endpoint is put aside for its failures.
@@ -60,6 +63,7 @@ impl UpstreamConfig {
         Self {
             name: name.into(),
             endpoints,
+            finders: Vec::new(),
             balance: BalanceConfig::default(),
             outlier: OutlierConfig::default(),
             breaker: BreakerLimits::default(),
@@ -82,11 +86,13 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// The upstream of a configuration. Endpoints that the registry knows keep their state.
+    /// The upstream of a configuration. Endpoints that the registry knows keep their state, and what a finder found for
+    /// the snapshot before is there from the start.
     #[must_use]
     pub fn new(registry: &Registry, config: UpstreamConfig, now: Moment) -> Self {
         let group = registry.group(&config.name, now);
-        let parts = Parts::new(config.endpoints.clone());
+        let sources: Vec<Source> = config.finders.iter().map(Finder::source).collect();
+        let parts = Parts::new(config.endpoints.clone(), group.take_over(&sources));
         let set = UpstreamSet::build(&group, parts.list(), &config.balance, config.outlier, now);
         let current = ArcSwap::from_pointee(set);
         Self { group, config, current, changed: watch::Sender::new(()), parts: Mutex::new(parts) }
@@ -166,6 +172,7 @@ impl Upstream {
     /// Replaces what one source of discovery has found.
     pub fn discovered(&self, source: Source, endpoints: Vec<EndpointSpec>, now: Moment) {
         let replaced: Result<(), std::convert::Infallible> = self.rebuild(now, |parts, _set| {
+            self.group.discovered(source, &endpoints);
             parts.discovered(source, endpoints);
             Ok(())
         });

@@ -3,8 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests bind and spawn themselves")]
 
 use super::*;
-use crate::kit::{spec, upstream};
-use crate::upstream::EndpointKey;
+use crate::kit::spec;
+use crate::upstream::{EndpointKey, Registry, UpstreamConfig};
 use shoalway_net::resolver::{ResolverConfig, Upstream as NameServer, Upstreams};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -100,8 +100,13 @@ async fn expect(upstream: &Upstream, wanted: &[&str]) {
     }
 }
 
-fn empty() -> Arc<Upstream> {
-    Arc::new(upstream(vec![], crate::balance::BalanceConfig::default()))
+fn upstream(registry: &Registry, endpoints: Vec<EndpointSpec>, finder: Finder) -> Arc<Upstream> {
+    let config = UpstreamConfig { finders: vec![finder], ..UpstreamConfig::new("app", endpoints) };
+    Arc::new(Upstream::new(registry, config, registry.epoch().moment(Instant::now())))
+}
+
+fn registry() -> Registry {
+    Registry::new(Instant::now())
 }
 
 #[test]
@@ -109,9 +114,10 @@ fn a_name_s_addresses_are_followed_and_a_name_server_that_fails_takes_nobody_awa
     Shard::test_in_real_time(async |shard| {
         let zone = Zone::default();
         set(&zone, "app.example", A, addresses(&[1, 2]));
-        let (resolver, upstream) = (name_server(&zone), empty());
+        let (resolver, registry) = (name_server(&zone), registry());
         let finder = Finder::Name { name: name("app.example"), port: 8080, scheme: Scheme::Http };
-        let discovery = Discovery::start(&upstream, vec![finder], QUICK, &resolver, &shard);
+        let upstream = upstream(&registry, vec![], finder);
+        let discovery = Discovery::start(&upstream, QUICK, &resolver, &shard);
         expect(&upstream, &["http://192.0.2.1:8080", "http://192.0.2.2:8080"]).await;
         let kept = upstream.set().endpoints()[1].state().id();
         set(&zone, "app.example", A, addresses(&[3, 2]));
@@ -126,6 +132,16 @@ fn a_name_s_addresses_are_followed_and_a_name_server_that_fails_takes_nobody_awa
         assert!(Arc::ptr_eq(&before, &upstream.set()));
         drop(discovery);
     });
+}
+
+#[test]
+fn a_reload_begins_with_what_the_same_finder_found_before() {
+    let registry = registry();
+    let finder = |port| Finder::Name { name: name("app.example"), port, scheme: Scheme::Http };
+    let before = upstream(&registry, vec![spec(1)], finder(80));
+    before.discovered(finder(80).source(), vec![spec(2)], before.moment(Instant::now()));
+    assert_eq!(keys(&upstream(&registry, vec![], finder(80))), ["http://10.0.0.2:80"]);
+    assert!(keys(&upstream(&registry, vec![], finder(81))).is_empty());
 }
 
 #[test]
@@ -145,9 +161,10 @@ fn a_service_brings_ports_priorities_and_weights() {
         set(&zone, "_http._tcp.app.example", SRV, all);
         set(&zone, "a.example", A, addresses(&[1]));
         set(&zone, "b.example", A, addresses(&[2]));
-        let (resolver, upstream) = (name_server(&zone), empty());
+        let resolver = name_server(&zone);
         let finder = Finder::Service { name: name("_http._tcp.app.example"), scheme: Scheme::H2c };
-        let _discovery = Discovery::start(&upstream, vec![finder], QUICK, &resolver, &shard);
+        let upstream = upstream(&registry(), vec![], finder);
+        let _discovery = Discovery::start(&upstream, QUICK, &resolver, &shard);
         expect(&upstream, &["h2c://192.0.2.1:81", "h2c://192.0.2.2:82"]).await;
         let set_now = upstream.set();
         let shown: Vec<_> = set_now.endpoints().iter().map(|e| (e.spec().priority, e.weight())).collect();
@@ -164,9 +181,9 @@ fn a_file_is_followed_and_one_with_a_mistake_changes_nothing() {
         let path = std::env::temp_dir().join(format!("shoalway-followed-{}", std::process::id()));
         std::fs::write(&path, "192.0.2.1:80 weight=3\n").unwrap();
         let resolver = name_server(&Zone::default());
-        let upstream = Arc::new(upstream(vec![spec(9)], crate::balance::BalanceConfig::default()));
         let finder = Finder::File { path: path.clone(), scheme: Scheme::Http };
-        let discovery = Discovery::start(&upstream, vec![finder], QUICK, &resolver, &shard);
+        let upstream = upstream(&registry(), vec![spec(9)], finder);
+        let discovery = Discovery::start(&upstream, QUICK, &resolver, &shard);
         expect(&upstream, &["http://10.0.0.9:80", "http://192.0.2.1:80"]).await;
         std::fs::write(&path, "192.0.2.1:80\n192.0.2.2 heavy\n").unwrap();
         tokio::time::timeout(Duration::from_millis(300), upstream.changes().changed()).await.unwrap_err();

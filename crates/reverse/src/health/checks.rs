@@ -85,6 +85,7 @@ impl Follower {
     async fn run(self, mut stopped: watch::Receiver<()>) {
         let mut changed = self.upstream.changes();
         let interval = self.upstream.config().outlier.interval.max(SHORTEST_SWEEP);
+        let sweeps = !self.upstream.config().outlier.is_off();
         let mut sweep_at = Instant::now() + interval;
         loop {
             changed.mark_unchanged();
@@ -93,7 +94,7 @@ impl Follower {
                 // Nothing is ever sent: this is the end of whoever holds the other side.
                 _ = stopped.changed() => return,
                 changed = changed.changed() => if changed.is_err() { return },
-                () = sleep_until(sweep_at) => {
+                () = sleep_until(sweep_at), if sweeps => {
                     sweep_at = Instant::now() + interval;
                     outlier::sweep(&self.upstream.set(), self.upstream.moment(Instant::now()));
                 }

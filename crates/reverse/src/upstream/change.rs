@@ -14,7 +14,7 @@ pub enum Change {
     Add(EndpointSpec),
     /// An endpoint less; what is under way on it goes on.
     Remove(EndpointKey),
-    /// Nothing new goes to an endpoint; what is under way on it goes on.
+    /// Nothing new goes to an endpoint, sticky sessions neither; what is under way on it goes on.
     Drain(EndpointKey),
     /// The end of a drain.
     Resume(EndpointKey),
@@ -36,9 +36,10 @@ pub enum ChangeError {
     Weight,
 }
 
-/// One source of discovery of an upstream: its place in the configuration.
+/// One source of discovery: the same for the same finder, so that a reload begins with what it found before
+/// ([`crate::discovery::Finder::source`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source(pub usize);
+pub struct Source(pub u64);
 
 /// What a set is made of.
 #[derive(Debug)]
@@ -50,8 +51,11 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) const fn new(configured: Vec<EndpointSpec>) -> Self {
-        Self { configured, discovered: BTreeMap::new(), added: Vec::new(), removed: Vec::new() }
+    pub(super) const fn new(
+        configured: Vec<EndpointSpec>,
+        discovered: BTreeMap<Source, Vec<EndpointSpec>>,
+    ) -> Self {
+        Self { configured, discovered, added: Vec::new(), removed: Vec::new() }
     }
 
     /// All of it; an earlier part goes before a later one of the same identity.

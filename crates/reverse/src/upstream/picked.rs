@@ -7,6 +7,7 @@ use super::set::{Endpoint, UpstreamSet};
 use crate::balance::StickyId;
 use crate::moment::Moment;
 use crate::outlier;
+use shoalway_types::Side;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,17 @@ pub enum Outcome {
     Failure(FailureKind),
     /// The end says nothing about it: the client left, a rule ended it, this machine ran out of something.
     Neutral,
+}
+
+impl Outcome {
+    /// The outcome of an error: a failure when the upstream is to blame, else nothing that concerns it.
+    #[must_use]
+    pub const fn of_error(side: Side, kind: FailureKind) -> Self {
+        match side {
+            Side::Upstream => Self::Failure(kind),
+            Side::Client | Side::Policy | Side::Local => Self::Neutral,
+        }
+    }
 }
 
 /// A picked endpoint. While it lives the endpoint has one more in flight.

@@ -4,12 +4,13 @@
 //! uses is kept for [`FORGET`], so that an endpoint which DNS drops and brings back is not new. Locks are taken when a
 //! set is built, never by a pick.
 
-use super::endpoint::EndpointKey;
+use super::change::Source;
+use super::endpoint::{EndpointKey, EndpointSpec};
 use super::state::{Changes, EndpointState};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::moment::{Epoch, Moment};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub(crate) struct Group {
     pub(crate) retries: Arc<Budget>,
     pub(crate) hedges: Arc<Budget>,
     states: Mutex<HashMap<EndpointKey, Kept>>,
+    /// What each source found last: what a reload begins with.
+    discovered: Mutex<BTreeMap<Source, Vec<EndpointSpec>>>,
 }
 
 #[derive(Debug)]
@@ -83,7 +86,24 @@ impl Group {
             retries: Arc::new(Budget::new(now)),
             hedges: Arc::new(Budget::new(now)),
             states: Mutex::default(),
+            discovered: Mutex::default(),
         }
+    }
+
+    /// Remembers what a source found.
+    pub(crate) fn discovered(&self, source: Source, endpoints: &[EndpointSpec]) {
+        let mut discovered = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
+        discovered.insert(source, endpoints.to_vec());
+    }
+
+    /// What these sources found last.
+    pub(crate) fn take_over(&self, sources: &[Source]) -> BTreeMap<Source, Vec<EndpointSpec>> {
+        let discovered = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
+        discovered
+            .iter()
+            .filter(|(source, _)| sources.contains(source))
+            .map(|(s, e)| (*s, e.clone()))
+            .collect()
     }
 
     /// The states of `keys`, in their order. One that joins others which exist already begins slowly.

@@ -196,6 +196,16 @@ fn failures_cost_latency_and_dropped_picks_cost_nothing() {
     assert_eq!((state.consecutive_failures(), state.failures(FailureKind::Connect)), (1, 1));
 }
 
+#[test]
+fn only_the_upstream_s_own_faults_are_its_failures() {
+    use shoalway_types::Side;
+    for side in [Side::Client, Side::Policy, Side::Local] {
+        assert_eq!(Outcome::of_error(side, FailureKind::Broken), Outcome::Neutral);
+    }
+    let failed = Outcome::of_error(Side::Upstream, FailureKind::Broken);
+    assert_eq!(failed, Outcome::Failure(FailureKind::Broken));
+}
+
 /// A millisecond-by-millisecond queue: each endpoint serves one request at a time. Returns the latencies, sorted.
 fn simulate(algorithm: Algorithm, service_ms: &[u64], every_us: u64, requests: u64) -> Vec<u64> {
     let upstream = upstream(specs(&vec![1; service_ms.len()]), balance(algorithm));
