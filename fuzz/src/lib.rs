@@ -13,6 +13,7 @@
 pub mod client_hello;
 pub mod cut;
 pub mod first_bytes;
+pub mod h2;
 pub mod http1;
 pub mod proxy_protocol;
 pub mod socks4;
@@ -35,6 +36,9 @@ pub const TARGETS: &[Target] = &[
     ("http1_response", http1::http1_response),
     ("http1_body", http1::http1_body),
     ("http1_differential", http1::http1_differential),
+    ("h2_request", h2::h2_request),
+    ("h2_response", h2::h2_response),
+    ("h2_trailers", h2::h2_trailers),
 ];
 
 /// Runs one target over one input.

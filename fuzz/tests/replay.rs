@@ -35,7 +35,10 @@ replay!(
     http1_request,
     http1_response,
     http1_body,
-    http1_differential
+    http1_differential,
+    h2_request,
+    h2_response,
+    h2_trailers
 );
 
 fn here(path: &str) -> PathBuf {

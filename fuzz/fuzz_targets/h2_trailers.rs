@@ -1,0 +1,4 @@
+//! Feeds what libFuzzer makes up to the target `h2_trailers`, which is described in `src`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| shoalway_fuzz::run("h2_trailers", data));
