@@ -51,7 +51,22 @@ pub struct Accepted {
 /// # Errors
 /// As the system says; `AddrInUse` also when another process shares its port by SO_REUSEPORT.
 pub fn bind(addr: SocketAddr, shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
-    if addr.port() != 0 {
+    bind_beside(addr, shards, &[])
+}
+
+/// As [`bind`], beside sockets that this process has already: `own` are their addresses. So a listener can move from one
+/// address of the machine to all of them on the same port, and back, without a moment in which nobody listens; a new
+/// connection goes to the socket with the closer address.
+///
+/// # Errors
+/// As the system says; `AddrInUse` also when another process shares its port by SO_REUSEPORT, unless `own` meets `addr`:
+/// who else does cannot be seen then.
+pub fn bind_beside(
+    addr: SocketAddr,
+    shards: usize,
+    own: &[SocketAddr],
+) -> io::Result<Vec<std::net::TcpListener>> {
+    if addr.port() != 0 && !own.iter().any(|own| meets(*own, addr)) {
         // A second copy of this program could join the group and take half of the connections: ask first.
         let probe = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
         probe.set_reuse_address(true)?;
@@ -65,6 +80,12 @@ pub fn bind(addr: SocketAddr, shards: usize) -> io::Result<Vec<std::net::TcpList
         sockets.push(open(addr)?.into());
     }
     Ok(sockets)
+}
+
+/// Whether two addresses of one family have connections in common.
+pub(crate) fn meets(one: SocketAddr, two: SocketAddr) -> bool {
+    let wide = one.ip().is_unspecified() || two.ip().is_unspecified();
+    one.port() == two.port() && one.is_ipv4() == two.is_ipv4() && (wide || one.ip() == two.ip())
 }
 
 fn open(addr: SocketAddr) -> io::Result<Socket> {
@@ -252,5 +273,20 @@ mod tests {
             assert!(given.recv().await.is_none(), "the listener is gone");
             assert_eq!(connect().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         });
+    }
+
+    #[test]
+    fn a_listener_moves_to_all_addresses_and_back_beside_itself() {
+        let first = bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let near = first[0].local_addr().unwrap();
+        let wide = SocketAddr::new("0.0.0.0".parse().unwrap(), near.port());
+        let taken = bind(wide, 2).err().map(|error| error.kind());
+        assert_eq!(taken, Some(io::ErrorKind::AddrInUse));
+        let second = bind_beside(wide, 2, &[near]).unwrap();
+        drop(first);
+        assert_eq!(bind_beside(near, 2, &[wide]).unwrap().len(), 2);
+        let stranger = SocketAddr::new("127.0.0.2".parse().unwrap(), near.port());
+        assert_eq!(bind_beside(near, 2, &[stranger]).err().map(|e| e.kind()), Some(io::ErrorKind::AddrInUse));
+        drop(second);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Not here: what the datagrams mean, who may send them, how long an association lives.
 
+use crate::listener::meets;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -50,7 +51,19 @@ pub fn bind(at: SocketAddr) -> io::Result<UdpSocket> {
 /// # Errors
 /// As the system gives them; `AddrInUse` also when another process shares its port by `SO_REUSEPORT`.
 pub fn bind_shared(at: SocketAddr, shards: usize) -> io::Result<Vec<std::net::UdpSocket>> {
-    if at.port() != 0 {
+    bind_shared_beside(at, shards, &[])
+}
+
+/// As [`bind_shared`], beside sockets that this process has already; see [`crate::listener::bind_beside`].
+///
+/// # Errors
+/// As those of [`crate::listener::bind_beside`].
+pub fn bind_shared_beside(
+    at: SocketAddr,
+    shards: usize,
+    own: &[SocketAddr],
+) -> io::Result<Vec<std::net::UdpSocket>> {
+    if at.port() != 0 && !own.iter().any(|own| meets(*own, at)) {
         // A second copy of this program could join the group and take half of the clients: ask first.
         drop(new_socket(at)?);
     }
