@@ -13,7 +13,7 @@
 
 use crate::loops::pseudonym;
 use shoalway_wire::http1::compose::Edits;
-use shoalway_wire::http1::fields::FieldsView;
+use shoalway_wire::http1::fields::{FieldView, FieldsView};
 use shoalway_wire::http1::framing::Version;
 use shoalway_wire::http1::hop_by_hop::{self, Switch};
 use shoalway_wire::http1::known::Known;
@@ -75,8 +75,30 @@ pub fn edit_request(level: Level, request: RequestView<'_>, client: IpAddr, edit
             add_via(request.version(), edits);
             drop_tell_tales(&request, edits);
         }
-        Level::Elite => drop_proxy_fields(&request, edits),
+        Level::Elite => {
+            drop_proxy_fields(&request, edits);
+            keep_connection_words(request, edits);
+        }
     }
+}
+
+/// Clients of a proxy say `Proxy-Connection: keep-alive` where they would say `Connection: keep-alive` to an origin,
+/// and our own connection to it is kept, so that is what the origin reads, in the same place. One more word in
+/// Connection and nothing of it is passed on.
+fn keep_connection_words(request: RequestView<'_>, edits: &mut Edits) {
+    if passes_upgrade(request) || request.connection_options().any(|word| !is_keep_alive(word)) {
+        return;
+    }
+    let says = |field: &FieldView<'_>| is_keep_alive(field.value);
+    let own = request.get_all(Known::Connection).find(says);
+    if let Some(field) = own.or_else(|| request.get_all(Known::ProxyConnection).find(says)) {
+        let name = if own.is_some() { field.name } else { b"Connection" };
+        edits.replace(field.index, name, field.value);
+    }
+}
+
+fn is_keep_alive(word: &[u8]) -> bool {
+    word.trim_ascii().eq_ignore_ascii_case(b"keep-alive")
 }
 
 /// Marks what changes in an answer on its way to the client.
@@ -224,7 +246,7 @@ mod tests {
                 ),
             ),
             (Level::Anonymous, "192.0.2.1", "VIA: 1.0 other|accept: */*|Via: 1.1 US||".to_owned()),
-            (Level::Elite, "192.0.2.1", format!("{kept}accept: */*||")),
+            (Level::Elite, "192.0.2.1", format!("{kept}Connection: keep-alive|accept: */*||")),
         ] {
             assert_eq!(request(level, client, CHATTY), leaves, "{level:?}");
         }
@@ -237,6 +259,20 @@ mod tests {
             request(Level::Elite, "192.0.2.1", fields),
             "uSER-agent: x|Accept:*/*|Cookie: a|cookie: b||"
         );
+    }
+
+    #[test]
+    fn elite_says_keep_alive_where_the_client_would_have_said_it() {
+        for (fields, leaves) in [
+            ("Proxy-Connection: keep-alive\r\nA: b\r\n", "Connection: keep-alive|A: b||"),
+            ("connection: Keep-Alive\r\nA: b\r\n", "connection: Keep-Alive|A: b||"),
+            ("Connection: keep-alive\r\nProxy-Connection: keep-alive\r\n", "Connection: keep-alive||"),
+            ("Connection: close\r\nProxy-Connection: keep-alive\r\n", "|"),
+            ("Connection: keep-alive, a\r\nA: b\r\n", "|"),
+            ("Proxy-Connection: close\r\nA: b\r\n", "A: b||"),
+        ] {
+            assert_eq!(request(Level::Elite, "192.0.2.1", fields), leaves, "{fields:?}");
+        }
     }
 
     #[test]
