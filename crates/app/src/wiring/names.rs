@@ -76,13 +76,11 @@ fn upstream(
         DnsServer::Tcp(addr) => Upstream::Tcp(*addr),
         DnsServer::Tls { addr, name } => Upstream::Tls { addr: *addr, name: certified(name)? },
         DnsServer::Https { host, port, path } => {
-            let (ip, name) = match host {
-                Host::Ip(ip) => (*ip, certified(&ip.to_string())?),
-                Host::Name(name) => {
-                    (*addresses.get(name).ok_or_else(|| bad("it has no address"))?, name.clone())
-                }
+            let ip = match host {
+                Host::Ip(ip) => *ip,
+                Host::Name(name) => *addresses.get(name).ok_or_else(|| bad("it has no address"))?,
             };
-            Upstream::Https { addr: SocketAddr::new(ip, *port), name, path: path.clone() }
+            Upstream::Https { addr: SocketAddr::new(ip, *port), name: host.clone(), path: path.clone() }
         }
     }))
 }

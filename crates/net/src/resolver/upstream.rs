@@ -54,8 +54,8 @@ pub enum Upstream {
     Https {
         /// Where the server listens; usually port 443.
         addr: SocketAddr,
-        /// The name its certificate must have.
-        name: DomainName,
+        /// The name or address its certificate must have.
+        name: Host,
         /// The path, such as `/dns-query`.
         path: String,
     },
@@ -81,7 +81,11 @@ impl Upstream {
                 (addr, vec![ProtocolConfig::Tls { server_name: name.as_str().into() }])
             }
             Self::Https { addr, name, path } => {
-                let (server_name, path) = (name.as_str().into(), path.as_str().into());
+                let server_name = match name {
+                    Host::Ip(ip) => ip.to_string().into(),
+                    Host::Name(name) => name.as_str().into(),
+                };
+                let path = path.as_str().into();
                 (addr, vec![ProtocolConfig::Https { server_name, path }])
             }
         };

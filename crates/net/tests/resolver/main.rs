@@ -9,7 +9,7 @@ mod https;
 use dns_server::{DnsServer, Question, Say, Way};
 use shoalway_net::resolver::{ResolveError, Resolver, ResolverConfig, Upstream, Upstreams};
 use shoalway_net::tls::Roots;
-use shoalway_types::{DomainName, Failure};
+use shoalway_types::{DomainName, Failure, Host};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -274,7 +274,7 @@ async fn dns_over_https_asks_a_server_it_has_checked() {
     let server = DnsServer::start_tls(tls, both);
     let upstream = |certified: &str| Upstream::Https {
         addr: server.addr,
-        name: name(certified),
+        name: Host::Name(name(certified)),
         path: "/dns-query".to_owned(),
     };
     let config = ResolverConfig { roots: roots.clone(), ..asking(upstream("dns.example")) };
