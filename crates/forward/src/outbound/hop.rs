@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use shoalway_net::connect::{ConnectError, ConnectErrorKind, Connected};
 use shoalway_net::dialer::Dialer;
 use shoalway_net::stream::{Io, Stream};
+use shoalway_net::tls::{TlsError, TlsFault};
 use shoalway_net::tls_client::TlsClient;
 use shoalway_types::Target;
 use std::io;
@@ -36,11 +37,7 @@ impl Hop {
             None => Stream::tcp(dialed.stream),
             Some(tls) => {
                 let handshake = tls.connect(&proxy.host, dialed.stream, deadline).await;
-                let stream = handshake.map_err(|error| {
-                    let text = format!("TLS with the upstream proxy failed: {error}");
-                    ConnectError::new(ConnectErrorKind::Tls, "tls_protocol_error", text)
-                })?;
-                Stream::new(Io::TlsClient(Box::new(stream)))
+                Stream::new(Io::TlsClient(Box::new(handshake.map_err(|error| no_tls(&error))?)))
             }
         };
         Ok(Self { stream, addr, buf: BytesMut::new() })
@@ -80,6 +77,12 @@ pub(super) async fn within<T>(
 /// The proxy said no, or what is none of its words.
 pub(super) fn refused(kind: ConnectErrorKind, word: &'static str, text: String) -> ConnectError {
     ConnectError::new(kind, word, text)
+}
+
+fn no_tls(error: &TlsError) -> ConnectError {
+    let late = matches!(error.fault(), TlsFault::Timeout { .. });
+    let kind = if late { ConnectErrorKind::Timeout } else { ConnectErrorKind::Tls };
+    ConnectError::new(kind, error.proxy_status(), format!("TLS with the upstream proxy failed: {error}"))
 }
 
 fn gone(error: &io::Error) -> ConnectError {
