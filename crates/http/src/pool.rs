@@ -151,9 +151,12 @@ impl Upstream {
         let question = move |shard: &Rc<Shard>| {
             let pool = shard.local(Pool::default);
             let upstream = pool.upstreams.borrow().get(&key).map(Rc::clone);
-            let Some(connection) = upstream.and_then(|upstream| upstream.take(shard, |_| true)) else {
-                return;
-            };
+            let Some(upstream) = upstream else { return };
+            let Some(connection) = upstream.take(shard, |_| true) else { return };
+            if connection.stream.plain_tcp().is_none() {
+                // What TLS keeps beside the socket does not move: the connection stays where it is.
+                return upstream.put(shard, &pool, connection);
+            }
             let (io, _early) = connection.stream.into_parts();
             if let shoalway_net::stream::Io::Tcp(tcp) = io
                 && let Ok(socket) = tcp.into_std()
