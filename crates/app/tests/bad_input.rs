@@ -82,6 +82,29 @@ fn a_kept_connection_that_says_nothing_is_closed_at_its_own_deadline() {
 }
 
 #[test]
+fn a_flood_of_slow_clients_meets_its_deadline_while_others_are_served() {
+    raise_own_limit();
+    let proxy = Proxy::builder(BIN).set("limits.head_timeout", "\"1s\"").start();
+    let origin = Origin::start(Reply::ok("served"));
+    let flood: Vec<RawClient> = (0..300)
+        .map(|n| {
+            let mut client = proxy.connect();
+            client.send(BEGINNINGS[n % BEGINNINGS.len()].1);
+            client
+        })
+        .collect();
+    let mut trickle = proxy.connect();
+    trickle.send("GET http://a.test/ HTTP/1.1\r\nX-A: ");
+    assert_eq!(proxy.connect().get(&origin.url("/")).text(), "served");
+    // Each byte comes in time, the head as a whole does not.
+    eventually(secs(6), "the trickle is cut off", || trickle.try_send("x").is_err().then_some(()));
+    for mut client in flood {
+        client.expect_end_within(secs(4));
+    }
+    eventually(PATIENCE, "nobody left", || (proxy.status_json()["connections"] == 0).then_some(()));
+}
+
+#[test]
 fn garbage_is_answered_or_closed_and_never_passed_on() {
     let (proxy, origin) = (impatient().start(), Origin::start(Reply::ok("reached")));
     for (what, bytes) in GARBAGE {

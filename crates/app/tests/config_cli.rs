@@ -49,6 +49,8 @@ fn listeners_and_the_way_out_can_be_flags() {
     let words = ["proxy", "--json", "-L", "127.0.0.1:0", "-F", &forward];
     let near = Proxy::builder(BIN).unset("proxy.listen").without_file(&words).start();
     assert_eq!(near.connect().get(&origin.url("/")).text(), "through both");
+    // The near side keeps the way through the far one for the next request; its end is what is logged.
+    drop(near);
     assert_eq!(far.log_lines(1).len(), 1);
 }
 
@@ -204,13 +206,17 @@ fn every_command_can_answer_in_json() {
         &["why", "http://site.test/", "--json"],
         &["config", "check", "--json"],
         &["config", "show", "--json"],
-        &["env", "--json"],
         &["reload", "--json"],
         &["drain", "--json"],
     ] {
-        let ran = proxy.command(words);
-        ran.assert_code(0);
-        let parsed: Result<serde_json::Value, _> = serde_json::from_str(&ran.text());
-        assert!(parsed.is_ok(), "{words:?}: {ran}");
+        is_json(&proxy.command(words));
     }
+    // It tells a port that is known before the start, which the test's own is not.
+    is_json(&shoalway(&["env", "--json"]));
+}
+
+fn is_json(ran: &Ran) {
+    ran.assert_code(0);
+    let parsed: Result<serde_json::Value, _> = serde_json::from_str(&ran.text());
+    assert!(parsed.is_ok(), "{ran}");
 }

@@ -244,14 +244,14 @@ fn http_1_0_clients_get_bodies_they_can_read() {
 }
 
 #[test]
-fn http_1_0_clients_may_ask_to_stay() {
-    let (_proxy, origin, mut client) = chain(Reply::ok("kept"));
-    for _ in 0..2 {
-        client.send(format!("GET http://{}/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", origin.addr()));
-        let answer = client.read_response();
-        assert_eq!(answer.text(), "kept");
-        assert!(answer.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("keep-alive")));
-    }
+fn http_1_0_clients_that_ask_to_stay_are_told_that_they_may_not() {
+    // RFC 9112 section 9.3: "A proxy server MUST NOT maintain a persistent connection with an HTTP/1.0 client".
+    let (_proxy, origin, mut client) = chain(Reply::ok("once"));
+    client.send(format!("GET http://{}/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", origin.addr()));
+    let answer = client.read_response();
+    assert_eq!((answer.text().as_str(), answer.header("Connection")), ("once", Some("close")));
+    client.expect_closed_within(PATIENCE);
+    assert_eq!(origin.only_request().header("Connection"), None);
 }
 
 #[test]

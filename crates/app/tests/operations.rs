@@ -255,6 +255,25 @@ fn a_reload_opens_and_closes_listeners() {
     tunnel.send("kept").expect("kept");
 }
 
+#[test]
+fn a_log_that_cannot_be_written_costs_lines_and_no_traffic() {
+    let proxy = Proxy::builder(BIN).set("log.access", "\"/dev/full\"").start();
+    let (origin, echo) = (Origin::start(Reply::ok("x")), TcpEcho::start());
+    let mut tunnel = proxy.connect().tunnel_to(echo.addr());
+    for _ in 0..50 {
+        assert_eq!(proxy.connect().get(&origin.url("/")).status, 200);
+    }
+    let words = "the access log cannot be written";
+    proxy.wait_for_stderr(words);
+    eventually(PATIENCE, "all lines counted as lost", || {
+        (proxy.metrics().sum("shoalway_log_lines_dropped_total", &[]) == 50.0).then_some(())
+    });
+    assert_eq!(proxy.stderr().matches(words).count(), 1, "one warning: {}", proxy.stderr());
+    tunnel.send("kept").expect("kept");
+    drop(tunnel);
+    proxy.stop();
+}
+
 // Ends
 
 #[test]
@@ -279,12 +298,16 @@ fn drain_by_command_lets_an_answer_end_and_says_close() {
     client.send(format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     let mut there = origin.accept();
     there.read_until("\r\n\r\n");
-    proxy.command(&["drain"]).assert_code(0);
-    assert_eq!(proxy.admin("/readyz").status, 503);
-    there.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast");
-    let answer = client.read_response();
-    assert_eq!((answer.text().as_str(), answer.header("Connection")), ("last", Some("close")));
-    drop((client, there));
+    std::thread::scope(|scope| {
+        // The command comes back when the program has ended.
+        let command = scope.spawn(|| proxy.command(&["drain"]));
+        eventually(PATIENCE, "the drain", || (proxy.admin("/readyz").status == 503).then_some(()));
+        there.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast");
+        let answer = client.read_response();
+        assert_eq!((answer.text().as_str(), answer.header("Connection")), ("last", Some("close")));
+        drop((client, there));
+        command.join().unwrap().assert_code(0);
+    });
     assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
 }
 

@@ -124,10 +124,22 @@ fn an_address_rule_also_holds_for_names_that_resolve_there() {
 #[test]
 fn a_list_of_names_is_a_rule() {
     let config = "rules = [\"block list:ads\"]\n[lists.ads]\nfile = \"ads.txt\"";
-    let names = "# comment\nads.test\n0.0.0.0 hosts-form.test\n";
-    let proxy = Proxy::builder(BIN).file("ads.txt", names).config(config).start();
-    for host in ["ads.test", "below.ads.test", "hosts-form.test"] {
-        assert_eq!(proxy.connect().get(&format!("http://{host}/")).status, 403, "{host}");
+    let names = "# comment\nads.test\n*.wild.test\n0.0.0.0 hosts-form.test\n||tree.test^\n";
+    let dns = Dns::knowing(&[]);
+    let proxy = Proxy::builder(BIN).dns(&dns).file("ads.txt", names).config(config).start();
+    // A plain name and one of a hosts file stand for themselves, as in a rule; `||` for all below as well.
+    for (host, status) in [
+        ("ads.test", 403),
+        ("below.ads.test", 502),
+        ("a.wild.test", 403),
+        ("wild.test", 502),
+        ("hosts-form.test", 403),
+        ("below.hosts-form.test", 502),
+        ("tree.test", 403),
+        ("below.tree.test", 403),
+        ("notads.test", 502),
+    ] {
+        assert_eq!(proxy.connect().get(&format!("http://{host}/")).status, status, "{host}");
     }
 }
 

@@ -223,3 +223,26 @@ fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
         assert!(!said.ends_with("0\r\n\r\n"), "it looks complete: {said}");
     }
 }
+
+// Protocols that a change of protocol could hide requests in
+
+#[test]
+fn a_change_of_protocol_is_passed_on_to_websocket_alone() {
+    for upgrade in [
+        "Upgrade: h2c",
+        "Upgrade: websocket, h2c",
+        "Upgrade: websocket\r\nUpgrade: h2c",
+        "Upgrade: TLS/1.0, websocket",
+    ] {
+        // It would change at once, whatever it is asked.
+        let (proxy, origin) = (Proxy::start(BIN), Origin::start(Reply::upgrade()));
+        let (mut client, host) = (proxy.connect(), origin.addr());
+        let fields = format!("{upgrade}\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk");
+        client.send(format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n\r\n"));
+        assert_eq!(client.read_response().status, 502, "{upgrade}");
+        let seen = origin.only_request();
+        for name in ["Upgrade", "Connection", "HTTP2-Settings"] {
+            assert_eq!(seen.header(name), None, "{upgrade}: {}", seen.head);
+        }
+    }
+}

@@ -84,6 +84,29 @@ fn many_tunnels_carry_their_own_bytes() {
 }
 
 #[test]
+fn reloads_and_the_end_leave_a_running_transfer_whole() {
+    let (mut proxy, far) = (Proxy::start(BIN), Far::listen());
+    let (client, mut there) = tunnel(&proxy, &far, DIALECTS[0].1);
+    let mut sender = client.second_handle();
+    // More than all buffers between both ends hold, so it cannot end before the other end reads.
+    let sending = std::thread::spawn(move || sender.send_pattern(1, 512));
+    for _ in 0..3 {
+        proxy.reload().unwrap();
+    }
+    proxy.terminate();
+    shoalway_testkit::eventually(PATIENCE, "no more clients", || {
+        RawClient::refused(proxy.addr()).then_some(())
+    });
+    assert!(!sending.is_finished());
+    there.expect_pattern(1, 512);
+    sending.join().unwrap();
+    drop((client, there));
+    assert_eq!(proxy.wait_for_exit(PATIENCE).code(), Some(0));
+    let line = &proxy.log_values(1)[0];
+    assert_eq!((line["bytes_up"].as_u64(), line["outcome"].as_str()), (Some(32 << 20), Some("ok")), "{line}");
+}
+
+#[test]
 fn a_server_may_speak_first() {
     let (proxy, far) =
         (Proxy::start(BIN), TcpScript::start([Step::Send(b"220 ready\r\n".to_vec()), Step::Stall]));

@@ -52,9 +52,16 @@ impl RawClient {
     #[track_caller]
     #[must_use]
     pub fn connect_from(from: &str, addr: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("socket");
         let from: IpAddr = from.parse().expect("an address to come from");
-        socket.bind(&SocketAddr::new(from, 0).into()).expect("bind the client's address");
+        Self::connect_from_port(SocketAddr::new(from, 0), addr)
+    }
+
+    /// The same from a certain port; 0 takes any.
+    #[track_caller]
+    #[must_use]
+    pub fn connect_from_port(from: SocketAddr, addr: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("socket");
+        socket.bind(&from.into()).expect("bind the client's address");
         socket.connect_timeout(&addr.into(), PATIENCE).expect("connect");
         Self::from_stream(socket.into())
     }

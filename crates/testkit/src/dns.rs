@@ -3,6 +3,10 @@
 //! RFC 1035 section 4, just enough of it: one question a message, A and AAAA answers, no compression but the pointer
 //! to the question.
 
+mod encrypted;
+
+pub use encrypted::EncryptedDns;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,11 +36,7 @@ impl Dns {
     /// Knows these names, each with one address, for 60 s; every other name does not exist.
     #[must_use]
     pub fn knowing(names: &[(&str, &str)]) -> Self {
-        let mut table: HashMap<String, Vec<IpAddr>> = HashMap::new();
-        for (name, addr) in names {
-            table.entry((*name).to_owned()).or_default().push(addr.parse().expect("an address"));
-        }
-        Self::start(Manner::Table(table))
+        Self::start(Manner::table(names))
     }
 
     /// Answers SERVFAIL to everything.
@@ -99,6 +99,14 @@ impl Drop for Dns {
 }
 
 impl Manner {
+    fn table(names: &[(&str, &str)]) -> Self {
+        let mut table: HashMap<String, Vec<IpAddr>> = HashMap::new();
+        for (name, addr) in names {
+            table.entry((*name).to_owned()).or_default().push(addr.parse().expect("an address"));
+        }
+        Self::Table(table)
+    }
+
     fn answer(&self, id: &[u8], name: &str, kind: u16, question: &[u8]) -> Option<Vec<u8>> {
         let (code, addrs) = match self {
             Self::Silent => return None,

@@ -279,22 +279,44 @@ impl Refusing {
 #[derive(Debug)]
 pub struct Hanging {
     listener: socket2::Socket,
-    _queued: Vec<TcpStream>,
+    queued: Vec<TcpStream>,
 }
 
 impl Hanging {
     /// Starts it on 127.0.0.1 and fills its queue.
     #[must_use]
     pub fn start() -> Self {
+        let mut hanging = Self::not_yet();
+        hanging.fill();
+        hanging
+    }
+
+    /// Starts it on 127.0.0.1; it answers until [`Self::fill`].
+    #[must_use]
+    pub fn not_yet() -> Self {
         let listener =
             socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
         listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("bind");
         listener.listen(0).expect("listen");
-        let addr = listener.local_addr().expect("address").as_socket().expect("IP");
+        Self { listener, queued: Vec::new() }
+    }
+
+    /// From now on nobody gets through.
+    #[track_caller]
+    pub fn fill(&mut self) {
+        let addr = self.addr();
         let connect = || TcpStream::connect_timeout(&addr, Duration::from_millis(150)).ok();
-        let queued: Vec<_> = std::iter::from_fn(connect).take(64).collect();
-        assert!(queued.len() < 64, "the queue never fills");
-        Self { listener, _queued: queued }
+        self.queued.extend(std::iter::from_fn(connect).take(64));
+        assert!(self.queued.len() < 64, "the queue never fills");
+    }
+
+    /// The far end of a connection that came through before.
+    #[track_caller]
+    #[must_use]
+    pub fn accept(&self) -> RawClient {
+        self.listener.set_read_timeout(Some(PATIENCE)).expect("time-out");
+        let (stream, _peer) = self.listener.accept().expect("a connection in time");
+        RawClient::from_stream(stream.into())
     }
 
     /// The address that does not answer.

@@ -45,7 +45,7 @@ mod wire;
 
 pub use ca::TestCa;
 pub use client::{End, RawClient};
-pub use dns::Dns;
+pub use dns::{Dns, EncryptedDns};
 pub use far::{Far, Hanging, Refusing, Step, TcpEcho, TcpScript, UdpEcho};
 pub use http::Response;
 pub use origin::{Origin, Reply, Seen};
