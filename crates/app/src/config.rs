@@ -33,7 +33,7 @@ pub use report::{Ending, Report};
 pub use settings::Settings;
 pub use surroundings::Surroundings;
 
-use at::NOWHERE;
+use at::{Many, NOWHERE};
 use catalogue::Code;
 use check::Check;
 use file::File;
@@ -94,7 +94,7 @@ fn understand(texts: &Texts, surroundings: &Surroundings) -> (Option<Settings>, 
     let mut lost = texts.lost.clone();
     structure::fit(&mut table, &Shape::of_file(), &mut problems, &mut lost);
     let deserializer = toml::Deserializer::from(Spanned::new(NOWHERE, table));
-    let file = match File::deserialize(deserializer) {
+    let mut file = match File::deserialize(deserializer) {
         Ok(file) => file,
         Err(error) => {
             // The comparison above leaves nothing that does not fit; should it ever, this still has a place.
@@ -103,8 +103,14 @@ fn understand(texts: &Texts, surroundings: &Surroundings) -> (Option<Settings>, 
             return (None, View::default(), problems);
         }
     };
+    let forward = written.contains_key("proxy") || (file.sites.is_empty() && file.streams.is_empty());
+    if !forward {
+        // The default is for a file that says nothing of what to do; it would be shown as if it held.
+        file.proxy.listen = Many::default();
+    }
     let view = View::new(&file, &written, &texts.sources);
-    let mut check = Check { sources: &texts.sources, origins: &origins, surroundings, lost: &lost, problems };
+    let sources = &texts.sources;
+    let mut check = Check { sources, origins: &origins, surroundings, lost: &lost, forward, problems };
     let settings = check::check(&file, &mut check);
     (settings, view, check.problems)
 }

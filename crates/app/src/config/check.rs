@@ -10,8 +10,13 @@ mod exits;
 mod limits;
 mod listeners;
 mod named_files;
+mod places;
+mod routes;
 mod rules;
+mod sites;
+mod streams;
 mod units;
+mod upstreams;
 
 use super::at::{At, Place};
 use super::catalogue::{Code, Severity};
@@ -22,6 +27,7 @@ use super::settings::{AccessLog, Fingerprints, LogSettings, Settings};
 use super::source::Sources;
 use super::substitute::Origins;
 use super::surroundings::Surroundings;
+use places::Places;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -37,6 +43,8 @@ pub struct Check<'a> {
     pub surroundings: &'a Surroundings,
     /// Keys that somebody wrote, but that could not be read.
     pub lost: &'a BTreeSet<String>,
+    /// Whether there is a forward proxy: somebody wrote [proxy], or nothing else would listen.
+    pub forward: bool,
     /// What was found.
     pub problems: Vec<Problem>,
 }
@@ -52,8 +60,12 @@ impl Check<'_> {
 
     /// The file a value names, relative to the file the value stands in.
     fn path(&self, at: &At<String>) -> PathBuf {
-        let dir = self.sources.of(&at.place()).map(|source| source.dir().to_owned()).unwrap_or_default();
-        dir.join(at.get())
+        self.dir(at).join(at.get())
+    }
+
+    /// The directory of the file a value stands in.
+    fn dir(&self, at: &At<String>) -> PathBuf {
+        self.sources.of(&at.place()).map(|source| source.dir().to_owned()).unwrap_or_default()
     }
 
     /// The place of a part of a string's value.
@@ -76,20 +88,37 @@ impl Check<'_> {
 pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
     let tls = listeners::tls(file.proxy.tls.as_ref(), check);
     let access = access::access(&file.proxy, check);
-    let listeners = listeners::listeners(&file.proxy, tls.settings.as_ref(), &access, check);
-    let admin = admin::admin(&file.admin, &listeners, check);
+    let mut places = Places::default();
+    let listeners = if check.forward {
+        let reverse = !file.sites.is_empty() || !file.streams.is_empty();
+        listeners::listeners(&file.proxy, tls.settings.as_ref(), &access, reverse, &mut places, check)
+    } else {
+        Vec::new()
+    };
+    let mut certificates = Vec::new();
+    let sites = sites::sites(&file.sites, &mut places, &mut certificates, check);
+    let streams = streams::streams(&file.streams, &mut places, check);
+    let admin = admin::admin(&file.admin, &places, check);
     let exits = exits::exits(&file.exits, &listeners, check);
     let rules = rules::rules(file, check);
     let dns = dns::servers(&file.dns, check);
     let limits = limits::limits(&file.limits, check);
     let log = log(file, check);
-    let fingerprints = fingerprints(file, &tls.content, &access.users_text, &rules.content);
+    let contents = Contents {
+        listeners: &tls.content,
+        users: &access.users_text,
+        lists: &rules.content,
+        sites: &certificates,
+    };
+    let fingerprints = fingerprints(file, &contents);
     if check.has_errors() {
         return None;
     }
     Some(Settings {
         shards: file.runtime.shards.as_ref().and_then(|at| usize::try_from(*at.get()).ok()),
         listeners: listeners.into_iter().map(|listener| listener.settings).collect(),
+        sites,
+        streams,
         clients: access.clients,
         users: access.users,
         realm: file.proxy.realm.get().clone(),
@@ -105,18 +134,28 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
     })
 }
 
+/// What the named files hold.
+struct Contents<'a> {
+    listeners: &'a [String],
+    users: &'a str,
+    lists: &'a [String],
+    sites: &'a [String],
+}
+
 /// Of each part, what was written and what the files it names hold.
-fn fingerprints(file: &File, certificates: &[String], users: &str, lists: &[String]) -> Fingerprints {
+fn fingerprints(file: &File, contents: &Contents<'_>) -> Fingerprints {
     let proxy = &file.proxy;
+    let listeners = (json(&proxy.listen), json(&proxy.tls), json(&proxy.auth), contents.listeners);
     Fingerprints {
-        listeners: fingerprint(&(json(&proxy.listen), json(&proxy.tls), json(&proxy.auth), certificates)),
-        access: fingerprint(&(access_text(proxy), users)),
+        listeners: fingerprint(&listeners),
+        access: fingerprint(&(access_text(proxy), contents.users)),
         rules: fingerprint(&(
             json(&file.rules),
             json(&file.lists),
-            lists,
+            contents.lists,
             file.exits.keys().collect::<Vec<_>>(),
         )),
+        reverse: fingerprint(&(json(&file.sites), json(&file.streams), contents.sites)),
         exits: fingerprint(&json(&file.exits)),
         dns: fingerprint(&json(&file.dns)),
         limits: fingerprint(&json(&file.limits)),

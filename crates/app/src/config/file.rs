@@ -4,6 +4,13 @@
 //! later versions stand in [`super::structure`], where they get their own clear error. Not here: whether a value
 //! makes sense ([`super::check`]) and what it means at run time ([`super::settings`]).
 
+mod reverse;
+
+pub use reverse::{
+    AcceptMode, HealthSection, ProxyHeader, SiteSection, SiteTimeouts, StreamSection, StreamTimeouts,
+    UpstreamTlsSection,
+};
+
 use super::at::{At, Many};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,8 +35,14 @@ pub struct File {
     pub rules: Many,
     /// How the program runs.
     pub runtime: RuntimeSection,
-    /// The forward proxy: HTTP, CONNECT, SOCKS4, SOCKS4a and SOCKS5 on each of its listeners.
+    /// The forward proxy: HTTP, CONNECT, SOCKS4, SOCKS4a and SOCKS5 on each of its listeners. A file that has sites or
+    /// streams and no [proxy] has no forward proxy.
     pub proxy: ProxySection,
+    /// Sites of the reverse proxy, by host name: a name, `*.example.com` for every name below it, or `*` for any host
+    /// that no other site names.
+    pub sites: BTreeMap<String, SiteSection>,
+    /// Streams of the reverse proxy, by a name of your choice: connections and datagrams carried as they are.
+    pub streams: BTreeMap<String, StreamSection>,
     /// Ways out through other proxies, by name. A rule uses one as `via:NAME`.
     pub exits: BTreeMap<String, ExitSection>,
     /// Lists of domain names, by name. A rule uses one as `list:NAME`.

@@ -4,6 +4,13 @@
 //! No raw strings but names, no relative paths, no defaults left open. It has no `Debug`: it holds secrets, users
 //! and destinations. Not here: how it is read ([`super::load`]) and checked ([`super::check`]).
 
+mod reverse;
+
+pub use reverse::{
+    Balance, Check, HashBy, Limit, PathMatch, Rewrite, RouteAction, RouteMatch, RouteSettings, SiteHost,
+    SiteSettings, SiteTimes, StreamSettings, StreamTimes, Transport, UpstreamSettings, UpstreamTls,
+};
+
 use super::file::{Level, LogFormat, LogPrivacy, MessageLevel};
 use shoalway_policy::{RuleSet, Users};
 use shoalway_types::{ByteCount, Host};
@@ -17,8 +24,12 @@ use std::time::Duration;
 pub struct Settings {
     /// Number of shards, 1 to 1024; none means one for each core.
     pub shards: Option<usize>,
-    /// At least one, no two on the same address.
+    /// Listeners of the forward proxy, no two on the same address; none when there is no forward proxy.
     pub listeners: Vec<ListenerSettings>,
+    /// Sites of the reverse proxy.
+    pub sites: Vec<SiteSettings>,
+    /// Streams of the reverse proxy.
+    pub streams: Vec<StreamSettings>,
     /// Networks whose clients are admitted besides loopback, as address and prefix length; empty: everyone.
     pub clients: Vec<(IpAddr, u8)>,
     /// Users who may log in. Present exactly when a log-in is required.
@@ -245,6 +256,8 @@ pub struct Fingerprints {
     pub access: u64,
     /// Rules and lists.
     pub rules: u64,
+    /// Sites and streams, with the content of their certificates.
+    pub reverse: u64,
     /// Exits.
     pub exits: u64,
     /// Name servers.

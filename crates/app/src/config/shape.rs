@@ -109,7 +109,14 @@ impl Shape {
 
     fn from_schema(schema: &Value) -> Self {
         let default = schema.get("default").filter(|value| !value.is_null()).cloned();
-        Self { kind: kind_of(schema), doc: text(schema, "description"), default }
+        let (mut kind, doc) = (kind_of(schema), text(schema, "description"));
+        if let Kind::Named(inner) = &mut kind
+            && inner.doc.is_empty()
+        {
+            // A plain value under a name of the user's: what is said of the table is said of it.
+            inner.doc.clone_from(&doc);
+        }
+        Self { kind, doc, default }
     }
 }
 
@@ -174,6 +181,16 @@ mod tests {
                 "proxy.auth",
                 "proxy.reach",
                 "dns.upstream",
+                "sites.NAME.listen",
+                "sites.NAME.to",
+                "sites.NAME.routes",
+                "sites.NAME.trusted",
+                "sites.NAME.health.status",
+                "streams.NAME.listen",
+                "streams.NAME.to",
+                "streams.NAME.trusted",
+                "streams.NAME.sni.NAME",
+                "streams.NAME.health.status",
             ]
             .contains(&path.as_str());
             assert_eq!(list, is_list, "{path}: {:?}", at.kind);

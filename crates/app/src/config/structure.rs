@@ -20,8 +20,6 @@ const LATER: &[&str] = &[
     "node",
     "overlay",
     "quotas",
-    "sites",
-    "streams",
     "admin.oidc",
     "admin.token",
     "limits.total_timeout",
@@ -32,6 +30,11 @@ const LATER: &[&str] = &[
     "proxy.inspect",
     "proxy.pac",
     "runtime.on_reload",
+    "sites.NAME.acme",
+    "sites.NAME.cache",
+    "sites.NAME.compress",
+    "sites.NAME.health.grpc",
+    "streams.NAME.tls",
 ];
 
 /// Names that people bring along from elsewhere, and where the same stands here.

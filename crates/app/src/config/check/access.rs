@@ -26,7 +26,8 @@ pub(super) struct Access {
 
 /// Checks clients, auth, users, realm and reach.
 pub(super) fn access(proxy: &ProxySection, check: &mut Check<'_>) -> Access {
-    let clients = proxy.clients.items().iter().filter_map(|at| network(at, check)).collect();
+    let clients = proxy.clients.items().iter().filter_map(|at| network(at, check));
+    let clients = clients.map(|cidr| (cidr.base(), cidr.prefix())).collect();
     for at in proxy.auth.items().iter().filter(|at| at.get() != "basic") {
         check.add(unknown_word("auth", at, &["basic"], LATER_AUTH));
     }
@@ -37,9 +38,10 @@ pub(super) fn access(proxy: &ProxySection, check: &mut Check<'_>) -> Access {
     Access { clients, users, reach, required, users_text }
 }
 
-fn network(at: &At<String>, check: &mut Check<'_>) -> Option<(IpAddr, u8)> {
+/// One network.
+pub(super) fn network(at: &At<String>, check: &mut Check<'_>) -> Option<Cidr> {
     let error = match Cidr::parse(at.get()) {
-        Ok(cidr) => return Some((cidr.base(), cidr.prefix())),
+        Ok(cidr) => return Some(cidr),
         Err(error) => error,
     };
     let problem = Problem::new(Code::Network, at.place(), format!("`{}` is not a network", at.get()));

@@ -1,7 +1,8 @@
 //! The section `[admin]`: a port that never leaves loopback, and the control socket.
 
 use super::Check;
-use super::listeners::{Listener, address, overlap};
+use super::listeners::address;
+use super::places::Places;
 use crate::config::catalogue::Code;
 use crate::config::file::AdminSection;
 use crate::config::report::Problem;
@@ -11,11 +12,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Checks the admin section.
-pub(super) fn admin(section: &AdminSection, listeners: &[Listener], check: &mut Check<'_>) -> AdminSettings {
+pub(super) fn admin(section: &AdminSection, places: &Places, check: &mut Check<'_>) -> AdminSettings {
     let explicit = section.listen.is_written();
-    let listen = port(section, listeners, check).filter(|addr| {
+    let listen = port(section, places, check).filter(|addr| {
         // A default that meets a listener gives way; only a written one is a mistake.
-        explicit || !listeners.iter().any(|other| overlap(other.settings.addr, *addr))
+        explicit || places.meets(*addr).is_none()
     });
     let (socket, make_socket_dir) = match &section.socket {
         Some(at) => (check.path(at), false),
@@ -24,7 +25,7 @@ pub(super) fn admin(section: &AdminSection, listeners: &[Listener], check: &mut 
     AdminSettings { listen, explicit, socket, make_socket_dir }
 }
 
-fn port(section: &AdminSection, listeners: &[Listener], check: &mut Check<'_>) -> Option<SocketAddr> {
+fn port(section: &AdminSection, places: &Places, check: &mut Check<'_>) -> Option<SocketAddr> {
     let at = &section.listen;
     if at.get() == "off" {
         return None;
@@ -36,10 +37,9 @@ fn port(section: &AdminSection, listeners: &[Listener], check: &mut Check<'_>) -
         check.add(problem.fix(format!("write listen = \"127.0.0.1:{}\"", addr.port())));
         return None;
     }
-    let same = listeners.iter().find(|other| overlap(other.settings.addr, addr));
-    if let (true, Some(other)) = (at.is_written(), same) {
+    if let (true, Some(other)) = (at.is_written(), places.meets(addr)) {
         let problem = Problem::new(Code::SameAddress, at.place(), format!("{addr} is listened on twice"));
-        check.add(problem.label("the admin port").also(other.place.clone(), "the proxy"));
+        check.add(problem.label("the admin port").also(other, "another listener"));
     }
     Some(addr)
 }

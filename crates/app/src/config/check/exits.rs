@@ -62,11 +62,16 @@ pub(super) fn exits(
 
 /// Notes a name that rules could not contain.
 pub(super) fn usable_name(name: &str, at: &At<String>, check: &mut Check<'_>) {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+    if !is_usable_name(name) {
         let problem = Problem::new(Code::Name, at.place(), format!("`{name}` cannot be used in a rule"));
         check.add(problem.label("name it with 1 to 64 letters, digits, `-` and `_`"));
     }
+}
+
+/// Whether a name has 1 to 64 letters, digits, `-` and `_`.
+pub(super) fn is_usable_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=64).contains(&name.len()) && name.chars().all(plain)
 }
 
 fn leads_away(exit: &ExitSettings, at: &At<String>, listeners: &[Listener], check: &mut Check<'_>) {

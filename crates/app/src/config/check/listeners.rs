@@ -2,11 +2,12 @@
 
 use super::Check;
 use super::access::Access;
+use super::places::{By, Places};
 use crate::config::at::{At, Place};
 use crate::config::catalogue::Code;
 use crate::config::file::{ProxySection, TlsSection};
 use crate::config::report::Problem;
-use crate::config::settings::{ListenerSettings, TlsSettings};
+use crate::config::settings::{ListenerSettings, TlsSettings, Transport};
 use std::net::{IpAddr, SocketAddr};
 
 /// TLS as far as it could be checked.
@@ -52,21 +53,19 @@ pub(super) fn listeners(
     proxy: &ProxySection,
     tls: Option<&TlsSettings>,
     access: &Access,
+    also_reverse: bool,
+    places: &mut Places,
     check: &mut Check<'_>,
 ) -> Vec<Listener> {
     let mut listeners: Vec<Listener> = Vec::new();
     for at in proxy.listen.items() {
         let Some(addr) = address(at, check) else { continue };
-        if let Some(first) = listeners.iter().find(|other| overlap(other.settings.addr, addr)) {
-            let problem = Problem::new(Code::SameAddress, at.place(), format!("{addr} is listened on twice"));
-            check.add(problem.label("the second one").also(first.place.clone(), "the first one"));
-            continue;
-        }
+        places.take(addr, Transport::Tcp, By::Proxy, at, check);
         let settings =
             ListenerSettings { name: addr.to_string(), addr, tls: tls.cloned(), auth: access.required };
         listeners.push(Listener { settings, place: at.place() });
     }
-    if proxy.listen.items().is_empty() && !check.is_lost("listen") {
+    if proxy.listen.items().is_empty() && !also_reverse && !check.is_lost("listen") {
         let problem = Problem::new(Code::Missing, 0..0, "`listen` in [proxy] is empty: nothing would listen");
         check.add(problem.fix("write listen = [\"127.0.0.1:3128\"], or leave the key out"));
     }
@@ -76,7 +75,11 @@ pub(super) fn listeners(
 
 /// One address to listen on.
 pub(super) fn address(at: &At<String>, check: &mut Check<'_>) -> Option<SocketAddr> {
-    let text = at.get().trim();
+    address_text(at.get().trim(), at, check)
+}
+
+/// The address in `text`, a part of what was written.
+pub(super) fn address_text(text: &str, at: &At<String>, check: &mut Check<'_>) -> Option<SocketAddr> {
     if let Ok(addr) = text.parse::<SocketAddr>() {
         if (1..1024).contains(&addr.port()) && check.surroundings.user() != 0 {
             let problem = Problem::new(

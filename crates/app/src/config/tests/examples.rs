@@ -15,6 +15,9 @@ fn uncommented(examples: bool) -> String {
     for line in FULL.lines() {
         let is_key =
             line.starts_with('#') && line[1..].starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+        if line.starts_with("#[") {
+            seen.clear();
+        }
         let is_example = line.trim_end().ends_with("# example");
         if !is_key {
             lines.push(line.to_owned());
@@ -65,7 +68,7 @@ fn the_full_example_shows_every_default_and_names_every_key() {
         at.is_some()
     };
     for (path, shape) in Shape::of_file().paths() {
-        if shape.default.is_some() {
+        if shape.default.is_some() && !path.contains("NAME") {
             assert!(named(&shown, &path), "{path} is not shown with its default");
         } else {
             assert!(named(&shown, &path) || named(&examples, &path), "{path} is not named");
@@ -78,7 +81,8 @@ fn every_choice_and_example_of_the_full_file_is_accepted() {
     let files = surroundings().with_file("ca.pem", "-----BEGIN CERTIFICATE-----\n");
     let loaded = load_with(&uncommented(true), &[], files);
     let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.to_text(Ending::Check)));
-    assert_eq!(loaded.settings.exits.len(), 1);
+    let settings = &loaded.settings;
+    assert_eq!((settings.exits.len(), settings.sites.len(), settings.streams.len()), (1, 1, 1));
     for (path, shape) in Shape::of_file().paths() {
         let Kind::Choice(words) = &shape.kind else { continue };
         for (word, meaning) in words {
@@ -94,6 +98,7 @@ fn the_small_examples_load_without_a_warning() {
         ("minimal", include_str!("../../../../../examples/minimal.toml")),
         ("home", include_str!("../../../../../examples/home.toml")),
         ("company", include_str!("../../../../../examples/company.toml")),
+        ("reverse", include_str!("../../../../../examples/reverse.toml")),
     ] {
         let loaded = load_with(text, &[], files.clone());
         let loaded = loaded.unwrap_or_else(|report| panic!("{name}: {}", report.to_text(Ending::Check)));

@@ -37,7 +37,11 @@ const TABLE: &[(&str, &[&str])] = &[
     ("version = 1\n[proxy]\nlevel = \"elit\"\n", &["C014 3:9"]),
     ("version = 1\n[proxy]\nauth = \"basik\"\nusers = \"users.htpasswd\"\n", &["C014 3:8"]),
     ("version = 1\n[proxy]\nreach = [\"public\", \"local\"]\n", &["C014 3:20"]),
-    ("version = 1\n[sites.\"a.example\"]\nto = \"http://127.0.0.1:1\"\n", &["C015 2:2"]),
+    ("version = 1\n[overlay]\nhops = 2\n", &["C015 2:2"]),
+    (
+        "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncache = true\n",
+        &["C015 5:1"],
+    ),
     ("version = 1\n[lists.a]\nurl = \"https://lists.example.org/a\"\n", &["C015 3:1"]),
     ("version = 1\n[proxy]\nauth = \"kerberos\"\nusers = \"users.htpasswd\"\n", &["C015 3:8"]),
     ("version = 1\nrules = [\"overlay all\"]\n", &["C015 2:11"]),
@@ -98,6 +102,131 @@ const TABLE: &[(&str, &[&str])] = &[
     ("version = 1\n[proxy]\nusers = \"users.htpasswd\"\n", &["C046 3:9"]),
 ];
 
+/// What is in front of a mistake in a site: three lines.
+const SITE: &str = "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\n";
+/// The same for a stream.
+const STREAM: &str = "version = 1\n[streams.a]\nlisten = \"127.0.0.1:8080\"\n";
+
+/// Further lines of a site, and what is found in them.
+const SITES: &[(&str, &[&str])] = &[
+    ("", &["C016 3:10"]),
+    ("to = \"http://192.0.2.1\"\n", &[]),
+    ("to = \"192.0.2.1:80\"\n", &["C048 4:6"]),
+    ("to = [\"http://192.0.2.1\", \"ftp://192.0.2.1\"]\n", &["C048 4:27"]),
+    ("to = \"http://192.0.2.1/app\"\n", &["C048 4:6"]),
+    ("to = \"http://192.0.2.1 weight=70000\"\n", &["C048 4:6"]),
+    ("to = \"dns:http://192.0.2.1\"\n", &["C048 4:6"]),
+    ("to = \"srv:_http._tcp.a.example\"\n", &["C048 4:6"]),
+    ("to = \"tcp://192.0.2.1:5432\"\n", &["C048 4:6"]),
+    ("to = \"http://127.0.0.1:8080\"\n", &["C052 4:6"]),
+    ("routes = \"/a -> http://127.0.0.1:8080\"\n", &["C052 4:17"]),
+    ("to = \"http://192.0.2.1\"\nbalance = \"lest-conn\"\n", &["C014 5:11"]),
+    ("to = \"http://192.0.2.1\"\nbalance = \"hash:header:\"\n", &["C014 5:11"]),
+    ("to = \"http://192.0.2.1\"\nsticky = \"a b\"\n", &["C036 5:10"]),
+    ("to = \"http://192.0.2.1\"\naccept = \"later\"\n", &["C014 5:10"]),
+    ("to = \"http://192.0.2.1\"\nhealth = { path = \"healthz\" }\n", &["C054 5:19"]),
+    ("to = \"http://192.0.2.1\"\nhealth = { path = \"/\", status = \"20x\" }\n", &["C054 5:33"]),
+    ("to = \"http://192.0.2.1\"\nhealth = { body = \"ok\" }\n", &["C055 5:19"]),
+    ("to = \"http://192.0.2.1\"\nhealth = { every = \"1ms\" }\n", &["C019 5:20"]),
+    ("to = \"http://192.0.2.1\"\nhealth = { grpc = \"a\" }\n", &["C015 5:12"]),
+    ("to = \"http://192.0.2.1\"\nupstream = { sni = \"b.example\" }\n", &["C055 5:20"]),
+    ("to = \"https://192.0.2.1\"\nupstream = { sni = \"b example\" }\n", &["C047 5:20"]),
+    ("to = \"https://192.0.2.1\"\nupstream = { client_cert = \"proxy.pem\" }\n", &["C016 5:28"]),
+    ("to = \"http://192.0.2.1\"\ntls = { cert = \"proxy.pem\" }\n", &["C016 5:16"]),
+    ("to = \"http://192.0.2.1\"\ntls = { cert = \"proxy.pem\", key = \"gone\" }\n", &["C024 5:35"]),
+    ("to = \"http://192.0.2.1\"\ntimeouts = { total = \"1ms\" }\n", &["C019 5:22"]),
+    (
+        "to = \"http://192.0.2.1\"\n[sites.\"A.EXAMPLE.\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://192.0.2.1\"\n",
+        &["C051 3:10"],
+    ),
+    (
+        "to = \"http://192.0.2.1\"\n[sites.\"b c\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://192.0.2.1\"\n",
+        &["C047 6:10"],
+    ),
+    (
+        "to = \"http://192.0.2.1\"\n[sites.\"*.b.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://192.0.2.1\"\n",
+        &[],
+    ),
+    (
+        "to = \"http://192.0.2.1\"\n[sites.b]\nlisten = \"0.0.0.0:8080\"\nto = \"http://192.0.2.1\"\n",
+        &["C021 6:10"],
+    ),
+    (
+        "to = \"http://192.0.2.1\"\n[sites.b]\nlisten = \"127.0.0.1:8080\"\nto = \"http://192.0.2.1\"\nproxy_protocol = true\n",
+        &["C050 6:10"],
+    ),
+    ("to = \"http://192.0.2.1\"\n[proxy]\nlisten = \"127.0.0.1:8080\"\n", &["C021 3:10"]),
+    ("to = \"http://192.0.2.1\"\n[admin]\nlisten = \"127.0.0.1:8080\"\n", &["C021 6:10"]),
+    ("routes = \"/a http://192.0.2.1\"\n", &["C049 4:11"]),
+    ("routes = \"/a -> \"\n", &["C049 4:14"]),
+    ("routes = \"/a*b -> http://192.0.2.1\"\n", &["C049 4:11"]),
+    ("routes = \"/a/../b -> http://192.0.2.1\"\n", &["C049 4:11"]),
+    ("routes = \"/a methd:GET -> http://192.0.2.1\"\n", &["C049 4:14"]),
+    ("routes = \"/a method:get -> http://192.0.2.1\"\n", &["C049 4:14"]),
+    ("routes = \"/a -> redirect:/b\"\n", &["C049 4:14"]),
+    ("routes = \"/a => http://192.0.2.1\"\n", &["C049 4:17"]),
+    ("routes = \"/a => redirct:/b\"\n", &["C049 4:17"]),
+    ("routes = \"/a => redirect:/b 200\"\n", &["C049 4:29"]),
+    ("routes = \"/a => redirect:b\"\n", &["C049 4:17"]),
+    ("routes = \"/a => answer:99\"\n", &["C049 4:17"]),
+    ("routes = \"/a => files:static more\"\n", &["C049 4:30"]),
+    ("routes = \"/a -> weight=2\"\n", &["C049 4:17"]),
+    ("routes = \"/a -> 192.0.2.1:80\"\n", &["C048 4:17"]),
+    ("routes = [\"/a* => answer:200\", \"/ab method:GET => answer:404\"]\n", &["C053 4:32"]),
+    ("routes = [\"/a* method:GET => answer:200\", \"/ab => answer:404\"]\n", &[]),
+];
+
+/// Further lines of a stream, and what is found in them.
+const STREAMS: &[(&str, &[&str])] = &[
+    ("", &["C016 3:10"]),
+    ("to = \"192.0.2.1:5432\"\n", &[]),
+    ("to = \"192.0.2.1:1\"\ntrusted = \"10.0.0.0/8\"\n", &["C055 5:11"]),
+    ("to = \"192.0.2.1:1\"\nproxy_protocol = true\ntrusted = \"10.0.0.1/8\"\n", &["C023 6:11"]),
+    ("to = \"192.0.2.1\"\n", &["C048 4:6"]),
+    ("to = \"http://192.0.2.1\"\n", &["C048 4:6"]),
+    ("to = \"127.0.0.1:8080\"\n", &["C052 4:6"]),
+    ("sni = { \"a b\" = \"192.0.2.1:443\" }\n", &["C047 4:17"]),
+    ("to = \"192.0.2.1:1\"\nbalance = \"hash:uri\"\n", &["C014 5:11"]),
+    ("to = \"192.0.2.1:1\"\ntls = { cert = \"proxy.pem\" }\n", &["C015 5:1"]),
+    (
+        "to = \"192.0.2.1:1\"\n[streams.\"b c\"]\nlisten = \"127.0.0.1:8081\"\nto = \"192.0.2.1:1\"\n",
+        &["C036 6:10"],
+    ),
+    (
+        "to = \"192.0.2.1:1\"\n[streams.b]\nlisten = \"127.0.0.1:8080\"\nto = \"192.0.2.1:1\"\n",
+        &["C021 6:10"],
+    ),
+    ("to = \"192.0.2.1:1\"\n[streams.b]\nlisten = \"udp://127.0.0.1:8080\"\nto = \"192.0.2.1:1\"\n", &[]),
+    (
+        "to = \"192.0.2.1:1\"\n[streams.b]\nlisten = [\"udp://127.0.0.1:8080\", \"127.0.0.1:8081\"]\nto = \"192.0.2.1:1\"\n",
+        &["C056 6:35"],
+    ),
+    (
+        "to = \"192.0.2.1:1\"\n[streams.b]\nlisten = \"udp://127.0.0.1:8080\"\nto = \"192.0.2.1:1\"\nproxy_protocol = true\n",
+        &["C056 8:18"],
+    ),
+    (
+        "to = \"192.0.2.1:1\"\n[streams.b]\nlisten = \"udp://127.0.0.1:8080\"\nto = \"unix:/run/a\"\n",
+        &["C048 7:6"],
+    ),
+    (
+        "to = \"192.0.2.1:1\"\n[streams.b]\nlisten = \"udp://127.0.0.1:8080\"\nto = \"192.0.2.1:1\"\nhealth = { every = \"2s\" }\n",
+        &["C016 8:20"],
+    ),
+];
+
+#[test]
+fn each_mistake_in_sites_and_streams_is_found_at_its_place_and_alone() {
+    let whole = |head: &'static str, table: &'static [(&str, &[&str])]| {
+        table.iter().map(move |(text, expected)| (format!("{head}{text}"), *expected))
+    };
+    let differs = |(text, expected): &(String, &[&str])| problems(text) != **expected;
+    let all = whole(SITE, SITES).chain(whole(STREAM, STREAMS));
+    let wrong: Vec<_> =
+        all.filter(differs).map(|(text, expected)| (problems(&text), expected, text)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn each_mistake_is_found_at_its_place_and_alone() {
     let differs = |(text, expected): &&(&str, &[&str])| problems(text) != *expected;
@@ -107,8 +236,12 @@ fn each_mistake_is_found_at_its_place_and_alone() {
 
 #[test]
 fn every_code_is_triggered_by_a_test() {
-    let mut seen: BTreeSet<String> =
-        TABLE.iter().flat_map(|(_, found)| found.iter()).map(|found| found[..4].to_owned()).collect();
+    let mut seen: BTreeSet<String> = [TABLE, SITES, STREAMS]
+        .into_iter()
+        .flatten()
+        .flat_map(|(_, found)| found.iter())
+        .map(|found| found[..4].to_owned())
+        .collect();
     // These need more than one text; each has its own test below.
     seen.extend(["C001", "C008", "C025"].map(str::to_owned));
     let all: BTreeSet<String> = Code::ALL.iter().map(|code| code.id().to_owned()).collect();
@@ -190,7 +323,7 @@ realm = 7
 head_timeout = 10
 [admin]
 listen = "0.0.0.0:3131"
-[sites.x]
+[overlay]
 [dns]
 upstream = ["dns.example"
 "#;

@@ -1,6 +1,8 @@
 //! What a configuration without mistakes comes to.
 
-use super::super::settings::{AccessLog, DnsServer, ExitScheme, Memory, Reach};
+use super::super::settings::{
+    AccessLog, DnsServer, ExitScheme, Memory, Reach, Rewrite, RouteAction, RouteSettings, Transport,
+};
 use super::super::show::Origin;
 use super::super::{Request, load};
 use super::{Loaded, load_text, load_with, surroundings};
@@ -187,4 +189,68 @@ fn shown(text: &str) {
             assert!(report.to_json().is_object());
         }
     }
+}
+
+const REVERSE: &str = include_str!("../../../../../examples/reverse.toml");
+
+#[test]
+fn sites_and_streams_come_to_what_the_reverse_proxy_wants_to_know() {
+    let settings = loaded(REVERSE).settings;
+    assert!(settings.listeners.is_empty(), "there is no [proxy], so there is no forward proxy");
+    let hosts: Vec<&str> = settings.sites.iter().map(|site| site.name.as_str()).collect();
+    assert_eq!(hosts, ["*", "*.example.org", "app.example.org"]);
+    let app = &settings.sites[2];
+    let to = app.to.as_ref().unwrap();
+    assert_eq!((to.endpoints.len(), to.balance.sticky.as_deref()), (3, Some("backend")));
+    assert_eq!((app.timeouts.connect, app.timeouts.total), (Some(Duration::from_secs(2)), None));
+    assert!(to.checks.as_ref().is_some_and(|checks| checks.health.every == Duration::from_secs(5)));
+    let routes: Vec<String> = app.routes.iter().map(of_route).collect();
+    let wanted = [
+        "Prefix(\"/api/\") [] to app.example.org/api/* Some(\"/v2/*\")",
+        "Exact(\"/upload\") [\"POST\", \"PUT\"] to app.example.org/upload None",
+        "Prefix(\"/static/\") [] files static",
+        "Prefix(\"/old/\") [] 308 /new/*",
+        "Exact(\"/robots.txt\") [] 200 nothing here is for robots",
+    ];
+    assert_eq!(routes, wanted);
+    assert_eq!(of_route(&settings.sites[0].routes[0]), "Prefix(\"/\") [] 307 https://app.example.org/*");
+    let streams: Vec<(&str, usize)> =
+        settings.streams.iter().map(|stream| (stream.name.as_str(), stream.sni.len())).collect();
+    assert_eq!(streams, [("database", 0), ("names", 0), ("passthrough", 2)]);
+    assert_eq!(settings.streams[1].transport, Transport::Udp);
+    assert_eq!(settings.streams[2].sni[0].1.name, "streams:passthrough/*");
+}
+
+fn of_route(route: &RouteSettings) -> String {
+    let target = |to: &Rewrite| format!("{}{}", to.to, if to.with_rest { "*" } else { "" });
+    let does = match &route.does {
+        RouteAction::To { upstream, rewrite } => {
+            format!("to {} {:?}", upstream.name, rewrite.as_ref().map(target))
+        }
+        RouteAction::Redirect { status, to } => format!("{status} {}", target(to)),
+        RouteAction::Files(path) => format!("files {}", path.display()),
+        RouteAction::Answer { status, text } => format!("{status} {text}"),
+    };
+    format!("{:?} {:?} {does}", route.takes.path, route.takes.methods)
+}
+
+#[test]
+fn three_lines_are_a_site_and_a_forward_proxy_stays_where_it_is_written() {
+    let site = "[sites.\"*\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:3000\"\n";
+    let alone = loaded(&format!("version = 1\n{site}"));
+    assert_eq!((alone.settings.listeners.len(), alone.settings.sites.len()), (0, 1));
+    assert!(!alone.view.to_toml(Origin::Hidden).contains("127.0.0.1:3128"));
+    let both = loaded(&format!("version = 1\n{site}[proxy]\n")).settings;
+    assert_eq!((both.listeners.len(), both.sites.len()), (1, 1));
+    let other = loaded(&format!("version = 1\n{}", site.replace("3000", "3001"))).settings;
+    assert_ne!(alone.settings.fingerprints.reverse, other.fingerprints.reverse);
+}
+
+#[test]
+fn what_is_shown_of_sites_and_streams_loads_again() {
+    let first = loaded(REVERSE);
+    let text = first.view.to_toml(Origin::Shown);
+    let again = loaded(&text);
+    assert_eq!(again.view.to_toml(Origin::Hidden), first.view.to_toml(Origin::Hidden));
+    assert_eq!(again.settings.sites.len(), 3);
 }

@@ -1,0 +1,268 @@
+//! The sections of the reverse proxy: `[sites."HOST"]` speaks HTTP with clients, `[streams.NAME]` carries bytes.
+//!
+//! The doc comments here are the text of `config schema` and `config explain`. Not here: whether a value makes sense
+//! (`check/sites`, `check/streams`).
+
+use super::{At, Many, TlsSection};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One site of the reverse proxy: what is answered for one host name.
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SiteSection {
+    /// Addresses to listen on, each `ADDRESS:PORT`. Sites with other names may share an address; all of them then
+    /// have `tls`, or none. Required.
+    pub listen: Many,
+    /// Upstreams that take what no route takes, each `http://HOST[:PORT]`, `https://HOST[:PORT]`,
+    /// `h2c://HOST[:PORT]` or `unix:/PATH`; after it may stand `weight=1` (0 to 65535), `priority=0` (0 to 15, 0 first)
+    /// and `zone=NAME`. `dns:` before the scheme takes every address of the name as an upstream of its own,
+    /// `srv:http://NAME` the places of a service. Required unless there are `routes`.
+    pub to: Many,
+    /// Routes, one line each, the first that matches decides: `PATH -> UPSTREAM...`, `PATH => redirect:TARGET`,
+    /// `PATH => files:DIRECTORY` or `PATH => answer:STATUS TEXT`. A path that ends in `*` takes all that begins so.
+    pub routes: Many,
+    /// How requests are shared: `p2c` (of two by chance the faster and less busy), `round-robin`, `weighted`,
+    /// `least-conn`, or `hash:client`, `hash:uri`, `hash:header:NAME`, `hash:cookie:NAME` (the same to the same).
+    pub balance: At<String>,
+    /// Name of a cookie that keeps a client with the upstream it had. Without this key there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<At<String>>,
+    /// How long an upstream that joins or comes back works up to its full share. 0 s to 1 h.
+    #[schemars(extend("format" = "time"))]
+    pub slow_start: At<String>,
+    /// How the upstreams are asked whether they are well. Without this key only the requests themselves tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthSection>,
+    /// Speak TLS with clients, HTTP/2 included. Without this key the site is plain HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSection>,
+    /// TLS towards `https` upstreams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamTlsSection>,
+    /// Times of this site alone; what is not set here is as in [limits].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<SiteTimeouts>,
+    /// Whether clients (other proxies) must begin with a PROXY protocol header, version 1 or 2.
+    pub proxy_protocol: At<bool>,
+    /// Networks of proxies in front of this one, which are believed: their `Forwarded` and `X-Forwarded-For` fields and
+    /// their PROXY headers say who the client is. Without this key nobody's fields are believed, and PROXY headers of
+    /// loopback and private networks; other peers are then refused where a header is required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<Many>,
+    /// Version of the PROXY protocol header that connections to upstreams begin with.
+    pub to_proxy_protocol: At<ProxyHeader>,
+    /// When a connection is taken and its upstream called.
+    pub accept: At<AcceptMode>,
+}
+
+impl Default for SiteSection {
+    fn default() -> Self {
+        Self {
+            listen: Many::default(),
+            to: Many::default(),
+            routes: Many::default(),
+            balance: At::default_of("p2c"),
+            sticky: None,
+            slow_start: At::default_of("0s"),
+            health: None,
+            tls: None,
+            upstream: None,
+            timeouts: None,
+            proxy_protocol: At::default_of(false),
+            trusted: None,
+            to_proxy_protocol: At::default_of(ProxyHeader::Off),
+            accept: At::default_of(AcceptMode::Lazy),
+        }
+    }
+}
+
+/// One stream of the reverse proxy: connections or datagrams carried as they are.
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamSection {
+    /// Addresses to listen on, each `ADDRESS:PORT`, or `udp://ADDRESS:PORT` for datagrams; all of one kind. Required.
+    pub listen: Many,
+    /// Upstreams, each `HOST:PORT` or `unix:/PATH`, with `weight`, `priority` and `zone` as in a site. Required
+    /// unless there is `sni`.
+    pub to: Many,
+    /// Upstreams by the name a TLS client asks for, which is read without opening the connection: a name,
+    /// `*.example.com`, or `*` for all others, names that are missing included.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sni: BTreeMap<String, Many>,
+    /// How connections are shared: `p2c`, `round-robin`, `weighted`, `least-conn`, or `hash:client`.
+    pub balance: At<String>,
+    /// How long an upstream that joins or comes back works up to its full share. 0 s to 1 h.
+    #[schemars(extend("format" = "time"))]
+    pub slow_start: At<String>,
+    /// How the upstreams are asked whether they are well. Without this key only the connections themselves tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthSection>,
+    /// Times of this stream alone; what is not set here is as in [limits].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<StreamTimeouts>,
+    /// Whether clients (other proxies) must begin with a PROXY protocol header, version 1 or 2.
+    pub proxy_protocol: At<bool>,
+    /// Networks of proxies in front of this one, whose PROXY headers are believed. Without this key those of loopback
+    /// and private networks; other peers are refused where a header is required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<Many>,
+    /// Version of the PROXY protocol header that connections to upstreams begin with.
+    pub to_proxy_protocol: At<ProxyHeader>,
+    /// When a connection is taken and its upstream called.
+    pub accept: At<AcceptMode>,
+}
+
+impl Default for StreamSection {
+    fn default() -> Self {
+        Self {
+            listen: Many::default(),
+            to: Many::default(),
+            sni: BTreeMap::new(),
+            balance: At::default_of("p2c"),
+            slow_start: At::default_of("0s"),
+            health: None,
+            timeouts: None,
+            proxy_protocol: At::default_of(false),
+            trusted: None,
+            to_proxy_protocol: At::default_of(ProxyHeader::Off),
+            accept: At::default_of(AcceptMode::Eager),
+        }
+    }
+}
+
+/// How upstreams are asked whether they are well.
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthSection {
+    /// Path of a `GET` whose answer tells. Without this key a connection that is taken is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<At<String>>,
+    /// `Host` of the `GET`. Without this key the upstream's own name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<At<String>>,
+    /// Statuses of the answer that mean well, such as `200` or `200-299`.
+    pub status: Many,
+    /// Text the body of the answer must begin with. Without this key any body will do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<At<String>>,
+    /// Port to ask on, 1 to 65535. Without this key the upstream's own; for datagrams it must be written, and is TCP.
+    #[schemars(range(min = 1, max = 65_535))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<At<i64>>,
+    /// Time between two checks. 100 ms to 1 h.
+    #[schemars(extend("format" = "time"))]
+    pub every: At<String>,
+    /// Longest wait for an answer. 10 ms to 10 m.
+    #[schemars(extend("format" = "time"))]
+    pub timeout: At<String>,
+    /// Good answers in a row after which an upstream is used again.
+    #[schemars(range(min = 1, max = 100))]
+    pub rise: At<i64>,
+    /// Bad answers in a row after which an upstream is no longer used.
+    #[schemars(range(min = 1, max = 100))]
+    pub fall: At<i64>,
+}
+
+impl Default for HealthSection {
+    fn default() -> Self {
+        Self {
+            path: None,
+            host: None,
+            status: Many::default_of(&["200-399"]),
+            body: None,
+            port: None,
+            every: At::default_of("5s"),
+            timeout: At::default_of("2s"),
+            rise: At::default_of(2),
+            fall: At::default_of(3),
+        }
+    }
+}
+
+/// TLS towards upstreams. All files are PEM and relative to the file that names them.
+#[derive(Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamTlsSection {
+    /// Certificates of the authorities that upstreams are trusted by, instead of those of this computer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<At<String>>,
+    /// Name that is asked for and that the certificate must hold. Without this key the upstream's own name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<At<String>>,
+    /// Certificate that is shown to upstreams, together with `client_key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<At<String>>,
+    /// Private key of `client_cert`, readable by its owner alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<At<String>>,
+}
+
+/// Times of one site.
+#[derive(Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SiteTimeouts {
+    /// Longest wait for a connection to an upstream. 10 ms to 10 m. Without this key `limits.connect_timeout`.
+    #[schemars(extend("format" = "time"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect: Option<At<String>>,
+    /// Longest wait for the first byte of an answer, for each try. 10 ms to 1 d. Without this key `limits.first_byte`.
+    #[schemars(extend("format" = "time"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<At<String>>,
+    /// Longest silence of a kept-alive client between requests. 100 ms to 1 d. Without this key `limits.idle_timeout`.
+    #[schemars(extend("format" = "time"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<At<String>>,
+    /// Longest time from a request's head to the end of its answer, all tries together. 10 ms to 1 d, or `off`. Without
+    /// this key there is no limit.
+    #[schemars(extend("format" = "time or off"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<At<String>>,
+}
+
+/// Times of one stream.
+#[derive(Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamTimeouts {
+    /// Longest wait for a connection to an upstream. 10 ms to 10 m. Without this key `limits.connect_timeout`.
+    #[schemars(extend("format" = "time"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect: Option<At<String>>,
+    /// Longest silence of a connection, both directions together, or of a client's datagrams. 100 ms to 30 d, or `off`.
+    /// Without this key `limits.tunnel_idle`, for datagrams 60 s.
+    #[schemars(extend("format" = "time or off"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<At<String>>,
+    /// Longest life of a connection. 1 s to 30 d, or `off`. Without this key there is no limit.
+    #[schemars(extend("format" = "time or off"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<At<String>>,
+}
+
+/// Version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyHeader {
+    /// No header.
+    Off,
+    /// One line of text.
+    V1,
+    /// Binary, with a checksum.
+    V2,
+}
+
+/// When a connection is taken and its upstream called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AcceptMode {
+    /// The upstream is called when the client has sent something: a client that says nothing costs no upstream.
+    Lazy,
+    /// The upstream is called at once: for protocols in which the server speaks first.
+    Eager,
+    /// Connections to upstreams are kept ready before any client comes.
+    Preconnect,
+    /// The kernel hands the connection over when the first data has come (TCP_DEFER_ACCEPT).
+    Defer,
+}

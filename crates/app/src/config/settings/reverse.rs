@@ -1,0 +1,251 @@
+//! The checked form of sites and streams.
+//!
+//! Endpoints, finders, balancing and health checks are already what `reverse` wants to know. Not here: files of
+//! certificates that are read again while the program runs (wiring).
+
+use super::TlsSettings;
+use crate::config::file::{AcceptMode, ProxyHeader};
+use shoalway_policy::Cidr;
+use shoalway_reverse::balance::Algorithm;
+use shoalway_reverse::discovery::Finder;
+use shoalway_reverse::health::HealthConfig;
+use shoalway_reverse::health::probe::Probe;
+use shoalway_reverse::upstream::EndpointSpec;
+use shoalway_types::{DomainName, Host};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One site.
+#[derive(Clone)]
+pub struct SiteSettings {
+    /// As it is written: the label in metrics, and the name of its upstream.
+    pub name: String,
+    /// What requests it takes.
+    pub host: SiteHost,
+    /// Addresses, at least one. Sites that share one agree on `tls.is_some()`, `proxy_protocol` and `accept`.
+    pub listen: Vec<SocketAddr>,
+    /// TLS with clients; none: plain.
+    pub tls: Option<TlsSettings>,
+    /// What takes all that no route takes; none when routes are all there is.
+    pub to: Option<UpstreamSettings>,
+    /// Routes, the first that matches decides.
+    pub routes: Vec<RouteSettings>,
+    /// Times.
+    pub timeouts: SiteTimes,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Networks of proxies that are believed; none when nobody wrote any.
+    pub trusted: Option<Vec<Cidr>>,
+    /// The header connections to upstreams begin with.
+    pub to_proxy_protocol: ProxyHeader,
+    /// When a connection is taken.
+    pub accept: AcceptMode,
+}
+
+/// What a site is called.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SiteHost {
+    /// Exactly this name or address.
+    Exact(Host),
+    /// Every name below this one.
+    Below(DomainName),
+    /// Whatever no other site takes.
+    Any,
+}
+
+/// Upstreams and how they are used.
+#[derive(Clone)]
+pub struct UpstreamSettings {
+    /// Unique in the process: the label in metrics, the name in `shoalway upstream`.
+    pub name: String,
+    /// Those that are written out.
+    pub endpoints: Vec<EndpointSpec>,
+    /// Those that are found.
+    pub finders: Vec<Finder>,
+    /// Which one of them.
+    pub balance: Balance,
+    /// Checks; none: the requests tell.
+    pub checks: Option<Check>,
+    /// TLS towards `https` endpoints.
+    pub tls: UpstreamTls,
+}
+
+/// Checks of endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What is asked.
+    pub probe: Probe,
+    /// When.
+    pub health: HealthConfig,
+}
+
+/// How requests are shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balance {
+    /// Which endpoint.
+    pub algorithm: Algorithm,
+    /// What the hash is of; exactly with [`Algorithm::ConsistentHash`].
+    pub hash: Option<HashBy>,
+    /// Name of the cookie of sticky clients.
+    pub sticky: Option<String>,
+    /// How long a new endpoint warms up.
+    pub slow_start: Duration,
+}
+
+/// What requests that belong together share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashBy {
+    /// The client's address.
+    Client,
+    /// Path and query.
+    Uri,
+    /// A field of the request.
+    Header(String),
+    /// A cookie.
+    Cookie(String),
+}
+
+/// TLS towards upstreams; each file was readable and PEM of the right kind when checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UpstreamTls {
+    /// Whom to believe; none: those the computer believes.
+    pub ca: Option<PathBuf>,
+    /// The name to ask for; none: the endpoint's own.
+    pub sni: Option<Host>,
+    /// Certificate and key to show.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// One route.
+#[derive(Clone)]
+pub struct RouteSettings {
+    /// What it takes.
+    pub takes: RouteMatch,
+    /// What becomes of it.
+    pub does: RouteAction,
+}
+
+/// What a route takes: all of these at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteMatch {
+    /// The path.
+    pub path: PathMatch,
+    /// One of these methods; empty: any.
+    pub methods: Vec<String>,
+    /// Fields that must be there, with this value where one is named.
+    pub headers: Vec<(String, Option<String>)>,
+}
+
+/// What paths a route takes. The query does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathMatch {
+    /// This one.
+    Exact(String),
+    /// All that begin so; `/` alone takes every path.
+    Prefix(String),
+}
+
+/// What becomes of what a route takes.
+#[derive(Clone)]
+pub enum RouteAction {
+    /// It goes to these upstreams.
+    To {
+        /// The upstreams.
+        upstream: Box<UpstreamSettings>,
+        /// What takes the place of the path that matched; none: the path stays.
+        rewrite: Option<Rewrite>,
+    },
+    /// The client is sent elsewhere.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+        /// Where to.
+        to: Rewrite,
+    },
+    /// A file of this directory.
+    Files(PathBuf),
+    /// This answer.
+    Answer {
+        /// 200 to 599.
+        status: u16,
+        /// Plain text; may be empty.
+        text: String,
+    },
+}
+
+/// A path or URL that takes the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// What it begins with.
+    pub to: String,
+    /// Whether what followed the route's prefix follows here too.
+    pub with_rest: bool,
+}
+
+/// Times of one site; none: what [`super::LimitSettings`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SiteTimes {
+    /// To connect.
+    pub connect: Option<Duration>,
+    /// To the first byte of an answer.
+    pub first_byte: Option<Duration>,
+    /// Of a kept-alive client between requests.
+    pub idle: Option<Duration>,
+    /// Of a whole exchange; none: no limit.
+    pub total: Option<Duration>,
+}
+
+/// One stream.
+#[derive(Clone)]
+pub struct StreamSettings {
+    /// As it is written: the label in metrics, and the name of its upstream.
+    pub name: String,
+    /// Connections or datagrams.
+    pub transport: Transport,
+    /// Addresses, at least one.
+    pub listen: Vec<SocketAddr>,
+    /// What takes all that `sni` does not take; none when it takes all there is.
+    pub to: Option<UpstreamSettings>,
+    /// Upstreams by the name a TLS client asks for.
+    pub sni: Vec<(SiteHost, UpstreamSettings)>,
+    /// Times.
+    pub timeouts: StreamTimes,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Networks of proxies that are believed; none when nobody wrote any.
+    pub trusted: Option<Vec<Cidr>>,
+    /// The header connections to upstreams begin with.
+    pub to_proxy_protocol: ProxyHeader,
+    /// When a connection is taken.
+    pub accept: AcceptMode,
+}
+
+/// What a stream carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Connections.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+/// Times of one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StreamTimes {
+    /// To connect; none: what [`super::LimitSettings`] says.
+    pub connect: Option<Duration>,
+    /// Silence; none: what [`super::LimitSettings`] says, for datagrams 60 s.
+    pub idle: Option<Limit>,
+    /// Life; none: no limit.
+    pub total: Option<Duration>,
+}
+
+/// A limit that may be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// No limit.
+    Off,
+    /// This long.
+    After(Duration),
+}
