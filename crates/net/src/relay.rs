@@ -6,6 +6,9 @@
 //! directions. A side that breaks (reset, time-out) breaks the other: a truncated stream must not look whole.
 //! Not here: bodies of HTTP messages (`http/h1`), which use [`Direction`] for their bulk.
 
+mod gather;
+
+use self::gather::Gather;
 use crate::buffers::{Buffer, Class};
 use crate::deadline::{Deadline, Expiry, Wait};
 use crate::pipes::Pipe;
@@ -76,7 +79,8 @@ pub fn relay<'a>(
     idle: Duration,
 ) -> Relay<'a> {
     deadline.after(idle, Wait::Busy);
-    Relay { shard, deadline, idle, first, second, up: Direction::new(), down: Direction::new() }
+    let (up, down) = (Direction::new(), Direction::new());
+    Relay { shard, deadline, idle, first, second, up, down, parked: None }
 }
 
 /// A relay at work; a future that ends with [`Outcome`]. See [`relay`].
@@ -88,10 +92,64 @@ pub struct Relay<'a> {
     second: Stream,
     up: Direction,
     down: Direction,
+    /// Which stream is parked while its bytes gather.
+    parked: Option<Side>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    First,
+    Second,
 }
 
 impl Relay<'_> {
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            if let Some(end) = ready!(self.unpark(cx)) {
+                return Poll::Ready(end);
+            }
+            if let Poll::Ready(end) = self.turn(cx) {
+                return Poll::Ready(end);
+            }
+            if !self.park() {
+                return self
+                    .deadline
+                    .poll(cx)
+                    .map(|expiry| if expiry == Expiry::Time { End::Idle } else { End::Ended });
+            }
+        }
+    }
+
+    /// A fast source that has run dry is left alone for a moment: see [`gather`].
+    fn park(&mut self) -> bool {
+        let side = if self.down.gathers() {
+            Side::Second
+        } else if self.up.gathers() {
+            Side::First
+        } else {
+            return false;
+        };
+        let parked = match side {
+            Side::First => self.first.park(),
+            Side::Second => self.second.park(),
+        };
+        self.parked = parked.then_some(side);
+        parked
+    }
+
+    /// Waits for the end of a pause, and brings the source back.
+    fn unpark(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        let Some(side) = self.parked else { return Poll::Ready(None) };
+        let (stream, direction, broken) = match side {
+            Side::First => (&mut self.first, &mut self.up, End::FirstBroke),
+            Side::Second => (&mut self.second, &mut self.down, End::SecondBroke),
+        };
+        ready!(direction.poll_gathered(cx));
+        self.parked = None;
+        Poll::Ready(stream.unpark().err().map(|_gone| broken))
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let before = self.up.moved + self.down.moved;
         if let Poll::Ready(Err(side)) = self.up.poll(cx, self.shard, &mut self.first, &mut self.second) {
             return Poll::Ready(if side == Broken::Source { End::FirstBroke } else { End::SecondBroke });
@@ -105,7 +163,7 @@ impl Relay<'_> {
         if self.up.moved + self.down.moved != before {
             self.deadline.after(self.idle, Wait::Busy);
         }
-        self.deadline.poll(cx).map(|expiry| if expiry == Expiry::Time { End::Idle } else { End::Ended })
+        Poll::Pending
     }
 }
 
@@ -164,6 +222,9 @@ pub struct Direction {
     buffer: Option<Buffer>,
     pipe: Option<Pipe>,
     moved: u64,
+    /// The source of a spliced direction has nothing more for now.
+    dry: bool,
+    gather: Option<Box<Gather>>,
 }
 
 impl Default for Direction {
@@ -183,6 +244,8 @@ impl Direction {
             buffer: None,
             pipe: None,
             moved: 0,
+            dry: false,
+            gather: None,
         }
     }
 
@@ -196,6 +259,17 @@ impl Direction {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.state == State::Over
+    }
+
+    /// Whether the source has run dry and was so fast that it should be left alone for a moment.
+    fn gathers(&mut self) -> bool {
+        let moved = self.moved;
+        std::mem::take(&mut self.dry)
+            && self.gather.get_or_insert_with(|| Box::new(Gather::new(moved))).begin(moved)
+    }
+
+    fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.gather.as_mut().map_or(Poll::Ready(()), |gather| gather.poll_end(cx))
     }
 
     /// Whether the source has ended and all it sent was written.
@@ -281,6 +355,7 @@ impl Direction {
                 // An empty pipe goes back while nothing is there to move.
                 if self.pipe.as_ref().is_some_and(|pipe| pipe.held() == 0) {
                     self.pipe = None;
+                    self.dry = true;
                 }
                 Poll::Pending
             }

@@ -27,6 +27,8 @@ pub enum Io {
     TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     /// Everything else.
     Dyn(Pin<Box<dyn AsyncReadWrite>>),
+    /// Plain TCP that is off the runtime for a moment: nothing on it wakes anybody. See [`Stream::park`].
+    Parked(Option<std::net::TcpStream>),
 }
 
 /// A stream with the bytes that were read before its owner was known.
@@ -82,8 +84,35 @@ impl Stream {
     pub fn plain_tcp(&self) -> Option<&TcpStream> {
         match &self.io {
             Io::Tcp(tcp) if self.early.is_empty() => Some(tcp),
-            Io::Tcp(_) | Io::Unix(_) | Io::TlsServer(_) | Io::TlsClient(_) | Io::Dyn(_) => None,
+            Io::Tcp(_) | Io::Unix(_) | Io::TlsServer(_) | Io::TlsClient(_) | Io::Dyn(_) | Io::Parked(_) => None,
         }
+    }
+
+    /// Takes a plain socket off the runtime: until [`Stream::unpark`] nothing that happens on it wakes anybody, and
+    /// every poll of this stream is pending. False, and nothing has changed, for any other transport.
+    pub(crate) fn park(&mut self) -> bool {
+        match std::mem::replace(&mut self.io, Io::Parked(None)) {
+            Io::Tcp(tcp) => {
+                self.io = Io::Parked(tcp.into_std().ok());
+                true
+            }
+            other => {
+                self.io = other;
+                false
+            }
+        }
+    }
+
+    /// Brings a parked socket back.
+    ///
+    /// # Errors
+    /// When the runtime does not take it; the connection is then gone.
+    pub(crate) fn unpark(&mut self) -> io::Result<()> {
+        if let Io::Parked(socket) = &mut self.io {
+            let socket = socket.take().ok_or(io::ErrorKind::NotConnected)?;
+            self.io = Io::Tcp(TcpStream::from_std(socket)?);
+        }
+        Ok(())
     }
 
     /// The TCP socket at the bottom, whatever is above it.
@@ -93,7 +122,7 @@ impl Stream {
             Io::Tcp(tcp) => Some(tcp),
             Io::TlsServer(tls) => Some(tls.get_ref().0),
             Io::TlsClient(tls) => Some(tls.get_ref().0),
-            Io::Unix(_) | Io::Dyn(_) => None,
+            Io::Unix(_) | Io::Dyn(_) | Io::Parked(_) => None,
         }
     }
 
@@ -142,6 +171,7 @@ impl Stream {
             Io::TlsServer(io) => Pin::new(io).poll_read(cx, &mut buf),
             Io::TlsClient(io) => Pin::new(io).poll_read(cx, &mut buf),
             Io::Dyn(io) => io.as_mut().poll_read(cx, &mut buf),
+            Io::Parked(_) => Poll::Pending,
         };
         result.map_ok(|()| buf.filled().len())
     }
@@ -157,6 +187,7 @@ impl Stream {
             Io::TlsServer(io) => Pin::new(io).poll_write(cx, bytes),
             Io::TlsClient(io) => Pin::new(io).poll_write(cx, bytes),
             Io::Dyn(io) => io.as_mut().poll_write(cx, bytes),
+            Io::Parked(_) => Poll::Pending,
         }
     }
 
@@ -175,6 +206,7 @@ impl Stream {
             Io::TlsServer(io) => Pin::new(io).poll_write_vectored(cx, pieces),
             Io::TlsClient(io) => Pin::new(io).poll_write_vectored(cx, pieces),
             Io::Dyn(io) => io.as_mut().poll_write_vectored(cx, pieces),
+            Io::Parked(_) => Poll::Pending,
         }
     }
 
@@ -188,6 +220,7 @@ impl Stream {
             Io::TlsServer(io) => Pin::new(io).poll_flush(cx),
             Io::TlsClient(io) => Pin::new(io).poll_flush(cx),
             Io::Dyn(io) => io.as_mut().poll_flush(cx),
+            Io::Parked(_) => Poll::Pending,
         }
     }
 
@@ -202,6 +235,7 @@ impl Stream {
             Io::TlsServer(io) => Pin::new(io).poll_shutdown(cx),
             Io::TlsClient(io) => Pin::new(io).poll_shutdown(cx),
             Io::Dyn(io) => io.as_mut().poll_shutdown(cx),
+            Io::Parked(_) => Poll::Pending,
         }
     }
 }

@@ -5,7 +5,7 @@
 use super::*;
 use crate::egress_guard::Reach;
 use shoalway_types::{Failure, Retry, Side};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use std::error::Error as _;
 use std::net::{TcpListener as StdListener, TcpStream as StdStream};
 
