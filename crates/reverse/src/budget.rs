@@ -168,6 +168,14 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_token_are_not_lost_between_questions() {
+        let (budget, config) = (budget(), BudgetConfig::RETRIES);
+        let moment = |n: u64| at(0).plus(std::time::Duration::from_micros(n * 150));
+        let spent: u32 = (0..=66_667).map(|n| spend_all(&budget, &config, moment(n))).sum();
+        assert_eq!(spent, 110); // ten at once, then ten a second for ten seconds
+    }
+
+    #[test]
     fn an_unspent_token_goes_back() {
         let (budget, config) = (budget(), BudgetConfig::HEDGES);
         let token = budget.withdraw(&config, at(0)).unwrap();

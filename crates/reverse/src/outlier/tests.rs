@@ -128,6 +128,36 @@ fn few_requests_are_no_measure() {
 }
 
 #[test]
+fn threads_that_eject_at_the_same_instant_do_not_pass_the_bound() {
+    // Many endpoints: counting who is out takes a while, and somebody else may decide meanwhile.
+    let upstream = upstream(199, OutlierConfig { most: Percent::new(1), longest: LENGTH, ..consecutive() });
+    let (set, arrived) = (upstream.set(), std::sync::atomic::AtomicUsize::new(0));
+    let meet = |times: usize| {
+        arrived.fetch_add(1, AcqRel);
+        while arrived.load(Acquire) < 2 * times {
+            std::thread::yield_now();
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let (set, meet) = (&set, &meet);
+            scope.spawn(move || {
+                for round in 0..8_000 {
+                    let now = at(round * 60_000); // the last round's ejection is over
+                    meet(2 * round as usize + 1);
+                    after_failure(set, &set.endpoints()[thread], 5, now);
+                    meet(2 * round as usize + 2);
+                    let out = set.endpoints().iter().filter(|endpoint| endpoint.state().is_ejected(now));
+                    assert_eq!(out.count(), 1);
+                }
+            });
+        }
+    });
+}
+
+const LENGTH: Duration = Duration::from_secs(30);
+
+#[test]
 fn threads_that_all_see_failures_never_eject_more_than_may_be_out() {
     for round in 0..20 {
         let upstream = upstream(6, OutlierConfig { consecutive: 2, ..consecutive() });

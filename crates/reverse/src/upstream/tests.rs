@@ -140,6 +140,15 @@ fn the_own_zone_is_preferred_while_enough_of_it_is_healthy() {
 }
 
 #[test]
+fn in_panic_the_own_zone_is_not_overrun() {
+    let all: Vec<_> = (0..6).map(|n| in_zone(n, if n < 2 { "a" } else { "b" })).collect();
+    let zone = BalanceConfig { zone: Some("a".into()), ..balance(Algorithm::RoundRobin) };
+    let upstream = upstream(all, zone);
+    down(&upstream, &[2, 3, 4, 5]);
+    assert_eq!(counts(&upstream, 6, 600, at(0)), [100; 6]);
+}
+
+#[test]
 fn health_is_not_believed_when_too_few_are_left_and_only_then() {
     for (endpoints, healthy, picked) in [
         (4, 2, 2), // half is not under half

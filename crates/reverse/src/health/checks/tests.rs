@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests listen themselves")]
 
 use super::*;
-use crate::health::probe::ProbeKind;
+use crate::health::probe::{HttpProbe, ProbeKind};
 use crate::kit::balance;
 use crate::outlier::OutlierConfig;
 use crate::upstream::{Change, EndpointSpec, Registry, Scheme, UpstreamConfig};
@@ -86,6 +86,32 @@ fn checks_follow_the_set_and_end_with_their_owner() {
         let tasks = checks.tasks.0.clone();
         drop(checks);
         tasks.drained().await;
+    });
+}
+
+#[test]
+fn a_change_of_the_set_leaves_checks_that_are_under_way_alone() {
+    Shard::test_in_real_time(async |shard| {
+        let [one, two] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        one.set_nonblocking(true).unwrap();
+        two.set_nonblocking(true).unwrap();
+        let upstream = upstream(vec![spec(one.local_addr().unwrap())], OutlierConfig::OFF);
+        // Nobody answers, so each task connects once and waits.
+        let probe = Probe { kind: ProbeKind::Http(HttpProbe::new("/").unwrap()), port: None };
+        let timeout = Duration::from_mins(1);
+        let health = HealthConfig { fast: Duration::ZERO, timeout, ..HealthConfig::default() };
+        let config = Some(ChecksConfig { probe, health });
+        let _checks = Checks::start(Arc::clone(&upstream), config, prober(), &shard);
+        let open = RefCell::new(Vec::new());
+        let accepted = |listener: &TcpListener| {
+            listener.accept().map(|(stream, _)| open.borrow_mut().push(stream)).is_ok()
+        };
+        until("the first is checked", || accepted(&one)).await;
+        let added = Change::Add(spec(two.local_addr().unwrap()));
+        upstream.apply(&added, upstream.moment(Instant::now())).unwrap();
+        until("the second is checked", || accepted(&two)).await;
+        let again = tokio::time::timeout(Duration::from_millis(100), until("never", || accepted(&one))).await;
+        assert!(again.is_err(), "the first was begun anew");
     });
 }
 
