@@ -11,6 +11,8 @@ use crate::config::{Ending, Request, load};
 use ask::{Answer, AskError, Asker};
 use serde_json::{Value, json};
 use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -113,6 +115,18 @@ fn say(answer: &Answer, output: Output) -> io::Result<()> {
     }
 }
 
+/// Where the proxy that answers at this socket takes clients, each with whether inside TLS; nothing when none answers.
+#[must_use]
+pub fn listeners(socket: &Path) -> Vec<(SocketAddr, bool)> {
+    let status = Asker::new(socket.to_owned()).get("/status").ok().and_then(|answer| answer.json());
+    let listeners = status.as_ref().and_then(|status| status.get("listeners")?.as_array());
+    let listener = |one: &Value| {
+        let tls = one.get("tls").and_then(Value::as_bool).unwrap_or(false);
+        Some((one.get("address")?.as_str()?.parse().ok()?, tls))
+    };
+    listeners.into_iter().flatten().filter_map(listener).collect()
+}
+
 /// Whether the running proxy serves: 0, or 1 when it does not, or 69 when there is none.
 ///
 /// # Errors
@@ -165,7 +179,7 @@ fn socket_alone(request: &Request) -> Option<std::path::PathBuf> {
         (None, Some(path)) => {
             // Relative to the file that names it, as always.
             let dir =
-                request.file.as_ref().and_then(|file| file.parent()).unwrap_or(std::path::Path::new(""));
+                request.file.as_ref().and_then(|file| file.parent()).unwrap_or(Path::new(""));
             return Some(dir.join(path));
         }
         (None, None) => Vec::new(),

@@ -206,13 +206,28 @@ fn every_command_can_answer_in_json() {
         &["why", "http://site.test/", "--json"],
         &["config", "check", "--json"],
         &["config", "show", "--json"],
+        &["env", "--json"],
         &["reload", "--json"],
         &["drain", "--json"],
     ] {
         is_json(&proxy.command(words));
     }
-    // It tells a port that is known before the start, which the test's own is not.
-    is_json(&shoalway(&["env", "--json"]));
+}
+
+#[test]
+fn env_and_exec_find_a_proxy_whose_port_was_chosen_at_its_start() {
+    let proxy = Proxy::start(BIN);
+    let url = proxy.url("http");
+    let env = proxy.command(&["env"]);
+    assert!(env.assert_code(0).text().contains(&format!("export https_proxy='{url}'")), "{env}");
+
+    let socket = format!("admin.socket={:?}", proxy.socket());
+    let exec = |socket: &str| {
+        let words = ["exec", "-o", "proxy.listen=127.0.0.1:0", "-o", socket];
+        shoalway(&[&words[..], &["--", "sh", "-c", "echo $http_proxy"]].concat())
+    };
+    assert_eq!(exec(&socket).assert_code(0).text(), format!("{url}\n"));
+    exec("admin.socket=/nowhere/a.sock").assert_code(69);
 }
 
 fn is_json(ran: &Ran) {

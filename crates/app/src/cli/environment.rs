@@ -4,35 +4,58 @@
 //! `socks5h://` in `all_proxy`), and exact names in `no_proxy`. `HTTP_PROXY` is left out under CGI, where a client
 //! could have set it by a `Proxy` header.
 
-use super::{EnvArgs, Exit, Output, ShellKind, loaded};
+use super::{EnvArgs, Exit, Output, ShellKind, listening, loaded};
 use crate::config::settings::ListenerSettings;
 use crate::config::{Request, Settings, Surroundings};
+use crate::operate::listeners;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+/// Why nothing can be told before the start.
+pub(super) const NO_PORT: &str = "the proxy's port is chosen at its start, and no proxy is running";
 /// What stays outside of the proxy.
 const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 /// Names of the variables in lower case.
 const NAMES: [&str; 4] = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
 
-/// Where a client on this computer reaches the proxy; none when the port is not known before it starts.
-pub(super) fn reachable(settings: &Settings) -> Option<(SocketAddr, &ListenerSettings)> {
-    let fixed = |listener: &&ListenerSettings| listener.addr.port() != 0;
-    let nearest = |listener: &&ListenerSettings| listener.addr.ip().is_loopback();
-    let mut listeners = settings.listeners.iter().filter(fixed);
-    let listener = listeners.clone().find(nearest).or_else(|| listeners.next())?;
-    let ip = match listener.addr.ip() {
+/// A listener as a client on this computer reaches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entrance {
+    pub(super) addr: SocketAddr,
+    tls: bool,
+}
+
+/// Where the proxy is to be reached: as configured, or, when nobody listens there, where the running one says it does.
+/// Its port may have been chosen at its start, or given by an option that this command was not given.
+pub(super) fn entrance(settings: &Settings) -> Option<Entrance> {
+    match configured(settings) {
+        Some(entrance) if listening::anyone(entrance.addr) => Some(entrance),
+        known => nearest(listeners(&settings.admin.socket)).or(known),
+    }
+}
+
+/// None when the port is chosen at the start.
+fn configured(settings: &Settings) -> Option<Entrance> {
+    let each = |listener: &ListenerSettings| (listener.addr, listener.tls.is_some());
+    nearest(settings.listeners.iter().map(each).collect())
+}
+
+fn nearest(mut listeners: Vec<(SocketAddr, bool)>) -> Option<Entrance> {
+    listeners.retain(|(addr, _)| addr.port() != 0);
+    let near = listeners.iter().find(|(addr, _)| addr.ip().is_loopback());
+    let (addr, tls) = *near.or_else(|| listeners.first())?;
+    let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    Some((SocketAddr::new(ip, listener.addr.port()), listener))
+    Some(Entrance { addr: SocketAddr::new(ip, addr.port()), tls })
 }
 
 /// The variables with their values.
-pub(super) fn variables(addr: SocketAddr, listener: &ListenerSettings, cgi: bool) -> Vec<(String, String)> {
-    let scheme = if listener.tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{addr}");
+pub(super) fn variables(entrance: Entrance, cgi: bool) -> Vec<(String, String)> {
+    let scheme = if entrance.tls { "https" } else { "http" };
+    let url = format!("{scheme}://{}", entrance.addr);
     let mut all = Vec::new();
     for name in NAMES {
         let value = if name == "no_proxy" { NO_PROXY.to_owned() } else { url.clone() };
@@ -65,14 +88,12 @@ pub(super) fn env(args: &EnvArgs, request: &Request, output: &Output) -> io::Res
         Ok(loaded) => loaded.settings,
         Err(exit) => return Ok(exit),
     };
-    let Some((addr, listener)) = reachable(&settings) else {
-        output.failure(
-            "the proxy's port is chosen at its start",
-            "give it one: -o proxy.listen=127.0.0.1:3128",
-        )?;
+    let Some(entrance) = entrance(&settings) else {
+        output
+            .failure(NO_PORT, "start the proxy first, or give it a port: -o proxy.listen=127.0.0.1:3128")?;
         return Ok(Exit::Failed);
     };
-    let all = variables(addr, listener, is_cgi(&request.surroundings));
+    let all = variables(entrance, is_cgi(&request.surroundings));
     if output.is_json() {
         let map: serde_json::Map<String, serde_json::Value> =
             all.into_iter().map(|(name, value)| (name, value.into())).collect();
@@ -130,16 +151,16 @@ mod tests {
             ("127.0.0.1:0", None),
         ] {
             let settings = settings(listen);
-            assert_eq!(reachable(&settings).map(|(addr, _)| addr.to_string()).as_deref(), addr, "{listen}");
+            assert_eq!(configured(&settings).map(|at| at.addr.to_string()).as_deref(), addr, "{listen}");
         }
     }
 
     #[test]
     fn cgi_gets_no_upper_case_http_proxy() {
         let settings = settings("127.0.0.1:3128");
-        let (addr, listener) = reachable(&settings).unwrap();
+        let entrance = configured(&settings).unwrap();
         for (cgi, count) in [(false, 8), (true, 7)] {
-            let all = variables(addr, listener, cgi);
+            let all = variables(entrance, cgi);
             assert_eq!(all.len(), count);
             assert_eq!(all.iter().any(|(name, _)| name == "HTTP_PROXY"), !cgi);
             assert!(all.contains(&("https_proxy".to_owned(), "http://127.0.0.1:3128".to_owned())));

@@ -1,6 +1,6 @@
 //! `exec -- CMD`: one program with the proxy variables set, in place of this one.
 
-use super::environment::{is_cgi, reachable, variables};
+use super::environment::{NO_PORT, entrance, is_cgi, variables};
 use super::{ExecArgs, Exit, Output, listening, loaded};
 use crate::config::Request;
 use std::io;
@@ -13,23 +13,18 @@ pub(super) fn exec(args: &ExecArgs, request: &Request, output: &Output) -> io::R
         Ok(loaded) => loaded.settings,
         Err(exit) => return Ok(exit),
     };
-    let Some((addr, listener)) = reachable(&settings) else {
-        output.failure(
-            "the proxy's port is chosen at its start",
-            "give it one: -o proxy.listen=127.0.0.1:3128",
-        )?;
-        return Ok(Exit::Failed);
+    let Some(entrance) = entrance(&settings) else {
+        output.failure(NO_PORT, "start the proxy first, in another terminal: shoalway")?;
+        return Ok(Exit::Away);
     };
     let Some((program, arguments)) = args.command.split_first() else { return Ok(Exit::Usage) };
-    if !listening::anyone(listener.addr) {
-        let message = format!("nothing listens on {addr}, so {} was not run", program.display());
+    if !listening::anyone(entrance.addr) {
+        let message = format!("nothing listens on {}, so {} was not run", entrance.addr, program.display());
         output.failure(&message, "start the proxy first, in another terminal: shoalway")?;
         return Ok(Exit::Away);
     }
-    let error = Command::new(program)
-        .args(arguments)
-        .envs(variables(addr, listener, is_cgi(&request.surroundings)))
-        .exec();
+    let error =
+        Command::new(program).args(arguments).envs(variables(entrance, is_cgi(&request.surroundings))).exec();
     output.failure(&format!("cannot run {}: {error}", program.display()), "")?;
     Ok(if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::CannotRun })
 }
