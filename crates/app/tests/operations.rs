@@ -301,7 +301,8 @@ fn drain_by_command_lets_an_answer_end_and_says_close() {
     std::thread::scope(|scope| {
         // The command comes back when the program has ended.
         let command = scope.spawn(|| proxy.command(&["drain"]));
-        eventually(PATIENCE, "the drain", || (proxy.admin("/readyz").status == 503).then_some(()));
+        eventually(PATIENCE, "no more clients", || RawClient::refused(proxy.addr()).then_some(()));
+        assert_eq!(proxy.admin("/readyz").status, 503);
         there.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast");
         let answer = client.read_response();
         assert_eq!((answer.text().as_str(), answer.header("Connection")), ("last", Some("close")));
