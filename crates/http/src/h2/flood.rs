@@ -66,6 +66,10 @@ pub(super) struct Scanner {
     idle_talk: Allowance,
     /// The highest stream that a client has opened: its HEADERS up to that are trailers. A server's may be anything.
     opened: Option<u32>,
+    /// A header block has begun and not ended.
+    in_head: bool,
+    /// Header blocks that have ended.
+    heads: u64,
     trailers: Option<Front>,
     /// Octets sent to the peer that have not yet earned it anything.
     sent: usize,
@@ -85,6 +89,8 @@ impl Default for Scanner {
             empty: Allowance::new(64, 16),
             idle_talk: Allowance::new(1_024, 128),
             opened: None,
+            in_head: false,
+            heads: 0,
             trailers: None,
             sent: 0,
         }
@@ -145,6 +151,7 @@ impl Scanner {
             self.payload -= payload.len();
             if self.payload == 0 {
                 self.trailers = None;
+                self.end_frame();
             }
             bytes = rest;
             let begins = whole - bytes.len();
@@ -165,9 +172,17 @@ impl Scanner {
                     // What came of the header in an earlier piece has gone on: alone it means nothing.
                     return (begins, Some(reason));
                 }
+                if self.payload == 0 {
+                    self.end_frame();
+                }
             }
         }
         (whole, None)
+    }
+
+    /// How many header blocks have come before the one that is not whole, if there is one.
+    pub(super) const fn unfinished_head(&self) -> Option<u64> {
+        if self.in_head { Some(self.heads) } else { None }
     }
 
     /// Whether the first frame was seen whole.
@@ -180,6 +195,19 @@ impl Scanner {
         self.sent += octets;
         self.pings.earn(u32::try_from(self.sent / 1_024).unwrap_or(u32::MAX));
         self.sent %= 1_024;
+    }
+
+    /// The payload of a frame has come whole.
+    const fn end_frame(&mut self) {
+        let [_, _, _, kind, flags, ..] = self.header;
+        if self.in_head
+            && self.have == 0
+            && matches!(kind, HEADERS | CONTINUATION)
+            && flags & END_HEADERS != 0
+        {
+            self.in_head = false;
+            self.heads += 1;
+        }
     }
 
     /// Judges the frame whose header is complete.
@@ -196,6 +224,7 @@ impl Scanner {
         if !has_its_length(kind, flags, length) {
             return Err(Reason::FRAME_SIZE_ERROR);
         }
+        self.in_head |= kind == HEADERS;
         if let Some(opened) = &mut self.opened
             && kind == HEADERS
         {
@@ -246,6 +275,7 @@ const CONTINUATION: u8 = 9;
 
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 const WITH_PRIORITY: u8 = 0x20;
 

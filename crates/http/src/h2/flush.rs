@@ -70,6 +70,11 @@ impl Wire {
         self.fault.get()
     }
 
+    /// How many header blocks have come before the one that is not whole, if there is one.
+    pub(super) fn unfinished_head(&self) -> Option<u64> {
+        self.inner.borrow().scanner.unfinished_head()
+    }
+
     /// Whether the peer's first frame, its SETTINGS, has come.
     pub(super) fn has_settings(&self) -> bool {
         self.inner.borrow().scanner.has_first()

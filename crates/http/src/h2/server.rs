@@ -4,7 +4,8 @@
 //! Handshake ──> Open ──> Lingering ──> over
 //!                 └─ idle or drained: GOAWAY twice, streams finish (RFC 9113 section 6.8)
 //! ```
-//! What a client does to make work (`flood`), and requests that have no single meaning (`request`), end the connection or
+//! A head that begins has the time of an HTTP/1 head to become whole, whatever else goes on. What a client does to make
+//! work (`flood`), and requests that have no single meaning (`request`), end the connection or
 //! the stream before anything behind it hears of them. Not here: deadlines within an exchange, which the engine keeps.
 
 mod stream;
@@ -53,6 +54,17 @@ enum Phase {
     Over,
 }
 
+/// What the connection's deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    /// There is no stream.
+    Idle,
+    /// There are streams, which have deadlines of their own.
+    Streams,
+    /// A header block has begun, after so many others.
+    Head(u64),
+}
+
 /// Whether the client was told to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Leaving {
@@ -74,8 +86,7 @@ pub struct ServerH2 {
     common: Rc<Common>,
     deadline: Deadline,
     phase: Phase,
-    /// The deadline is that of an idle connection.
-    idle: bool,
+    watched: Watched,
     leaving: Leaving,
     lingered: usize,
     keys: RandomState,
@@ -113,7 +124,7 @@ impl ServerH2 {
             common: Rc::new(common),
             deadline,
             phase: Phase::Handshake(Box::new(handshake)),
-            idle: true,
+            watched: Watched::Idle,
             leaving: Leaving::No,
             lingered: 0,
             keys: RandomState::new(),
@@ -162,7 +173,7 @@ impl ServerH2 {
             }
         }
         if self.leaving != Leaving::Made {
-            self.watch_idle(cx);
+            self.watch(cx);
         }
         false
     }
@@ -182,19 +193,27 @@ impl ServerH2 {
         }
     }
 
-    /// The idle time runs while there is no stream.
-    fn watch_idle(&mut self, cx: &Context<'_>) {
-        let idle = self.common.open.get() == 0;
-        if idle == self.idle {
+    /// Sets the deadline by what is waited for: a head that has begun, a first stream, or nothing.
+    fn watch(&mut self, cx: &Context<'_>) {
+        let watched = match self.wire.unfinished_head() {
+            Some(before) => Watched::Head(before),
+            None if self.common.open.get() == 0 => Watched::Idle,
+            None => Watched::Streams,
+        };
+        if watched == self.watched {
             return;
         }
-        self.idle = idle;
-        if idle {
-            let limit = if self.leaving == Leaving::No { self.config.net.idle } else { LEAVE };
-            self.deadline.after(limit, Wait::Idle);
-        } else {
-            self.deadline.clear();
+        self.watched = watched;
+        if self.common.open.get() > 0 {
             *self.common.driver.borrow_mut() = Some(cx.waker().clone());
+        }
+        match watched {
+            Watched::Idle if self.leaving == Leaving::No => {
+                self.deadline.after(self.config.net.idle, Wait::Idle)
+            }
+            Watched::Idle => self.deadline.after(LEAVE, Wait::Busy),
+            Watched::Head(_) => self.deadline.after(self.config.net.head, Wait::Busy),
+            Watched::Streams => self.deadline.clear(),
         }
     }
 
@@ -288,7 +307,10 @@ impl ServerH2 {
                 false
             }
             (Phase::Open(_), Leaving::No) => {
-                self.leave();
+                match self.watched {
+                    Watched::Head(_) => self.go_away(Reason::ENHANCE_YOUR_CALM),
+                    Watched::Idle | Watched::Streams => self.leave(),
+                }
                 false
             }
         }

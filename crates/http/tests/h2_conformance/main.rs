@@ -3,7 +3,13 @@
 //! Each case is a row: what is sent, and what is expected. The cases of h2spec have their counterpart here under the
 //! section it files them by (RFC 7540's numbers); what we ask beyond them stands in `own.rs`. Where the RFC names one
 //! error code and the `h2` crate another, the row says so by a constant of [`table`].
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly"
+)]
 
 mod frames;
 mod origin;

@@ -106,6 +106,19 @@ fn a_bomb_of_references_is_not_unpacked() {
 }
 
 #[test]
+fn a_head_that_does_not_become_whole_ends_the_connection_even_beside_other_streams() {
+    Shard::test(async |shard| {
+        let mut peer = Peer::greeted(&shard).await;
+        let begun = frame(HEADERS, END_STREAM, 3, &request_block("GET", "/", &[]));
+        peer.send(&[open(1), begun].concat()).await;
+        let since = tokio::time::Instant::now();
+        let frames = peer.until(|frame| frame.kind == GOAWAY).await;
+        assert_eq!(frames.last().unwrap().code(), ENHANCE_YOUR_CALM);
+        assert!(since.elapsed() < std::time::Duration::from_secs(11), "{:?}", since.elapsed());
+    });
+}
+
+#[test]
 fn one_octet_at_a_time_is_the_same() {
     Shard::test(async |shard| {
         let mut peer = Peer::greeted(&shard).await;

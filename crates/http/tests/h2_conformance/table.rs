@@ -81,7 +81,7 @@ pub(crate) fn sent<const N: usize>(
     frames: [Vec<u8>; N],
     expect: Expect,
 ) -> Row {
-    (section, what, vec![Step::Send(frames.concat())], expect)
+    (section, what, vec![Step::Send(frames.into_iter().flatten().collect())], expect)
 }
 
 /// Runs all rows, each on a connection of its own on which both sides have agreed; tells all that fail.

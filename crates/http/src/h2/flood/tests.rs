@@ -107,6 +107,24 @@ fn pseudo_fields_at_the_front_of_trailers_are_seen_however_they_are_cut() {
 }
 
 #[test]
+fn a_header_block_is_unfinished_until_its_last_octet() {
+    let mut scanner = Scanner::default();
+    let bytes =
+        [frame(SETTINGS, 0, &[]), frame(HEADERS, 0, &[0x82]), frame(CONTINUATION, 4, &[0x86, 0x84])].concat();
+    let begins = 9 + 9;
+    for (at, octet) in bytes.iter().enumerate() {
+        assert_eq!(scanner.look(&[*octet], Duration::ZERO), (1, None));
+        let whole = at + 1 == bytes.len();
+        let expected = if at + 1 < begins || whole { None } else { Some(0) };
+        assert_eq!(scanner.unfinished_head(), expected, "behind octet {at}");
+    }
+    let _more = scanner.look(&frame(HEADERS, 0, &[0x82]), Duration::ZERO);
+    assert_eq!(scanner.unfinished_head(), Some(1));
+    let _end = scanner.look(&frame(CONTINUATION, 4, &[]), Duration::ZERO);
+    assert_eq!(scanner.unfinished_head(), None);
+}
+
+#[test]
 fn the_first_frame_is_settings() {
     for (kind, flags) in [(PING, 0), (SETTINGS, ACK), (HEADERS, 0)] {
         let mut scanner = Scanner::default();
