@@ -28,19 +28,13 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 /// How connections are opened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct DialConfig {
     /// How several addresses of one name are tried.
     pub race: RaceConfig,
     /// Silence after which the kernel probes the far side; then every 15 s, 4 times. `None`, the default: never.
     /// Every wait for a peer has its deadline anyway, and the four options cost four calls a connection.
     pub keepalive: Option<Duration>,
-}
-
-impl Default for DialConfig {
-    fn default() -> Self {
-        Self { race: RaceConfig::default(), keepalive: None }
-    }
 }
 
 /// Opens connections. Cheap to clone.
