@@ -38,6 +38,11 @@ const EDGES: &[Edges] = &[
         tests: &["shoalway-testkit"],
     },
     Edges {
+        package: "shoalway-reverse",
+        links: &["shoalway-types", "shoalway-wire", "shoalway-policy", "shoalway-net", "shoalway-http"],
+        tests: &["shoalway-testkit"],
+    },
+    Edges {
         package: "shoalway",
         links: &[
             "shoalway-types",
@@ -46,6 +51,7 @@ const EDGES: &[Edges] = &[
             "shoalway-net",
             "shoalway-http",
             "shoalway-forward",
+            "shoalway-reverse",
         ],
         tests: &["shoalway-testkit"],
     },
@@ -92,7 +98,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["shoalway"]),
     ("hickory-resolver", &["shoalway-net"]),
     ("httparse", &["shoalway-wire"]),
-    ("hyper", &["shoalway-fuzz"]),
+    ("h2", &["shoalway-http"]),
+    ("hyper", &["shoalway", "shoalway-fuzz"]),
     ("schemars", &["shoalway"]),
     ("serde", &["shoalway", "shoalway-bench", "xtask"]),
     ("socket2", &["shoalway-net", "shoalway-testkit", "shoalway-bench"]),
