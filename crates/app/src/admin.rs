@@ -6,6 +6,8 @@
 //! | `GET /readyz` | yes | yes | 200, or 503 while starting or draining |
 //! | `GET /metrics` | yes | yes | Prometheus text |
 //! | `GET /status` | yes | yes | JSON without clients, users and destinations |
+//! | `GET /upstreams` | yes | yes | JSON: every endpoint and how it fares |
+//! | `POST /upstreams` | no | yes | 200 with the upstream, or 400, 404, 409 with the error |
 //! | `POST /reload` | no | yes | 200, or 422 with the report |
 //! | `POST /drain` | no | yes | 202; the program ends when its work is done |
 //!
@@ -15,6 +17,7 @@
 mod bounded;
 mod host;
 mod status;
+mod upstreams;
 
 pub mod socket;
 
@@ -29,6 +32,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bounded::Bounded;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use socket::ControlSocket;
 use std::io;
@@ -118,7 +122,10 @@ impl Admin {
         let opened = match new {
             Some(socket) => {
                 let listener = Bounded::new(socket.listener()?);
-                let obeying = telling().route("/reload", post(reload)).route("/drain", post(drain));
+                let obeying = telling()
+                    .route("/reload", post(reload))
+                    .route("/drain", post(drain))
+                    .route("/upstreams", post(change_upstream));
                 let service = obeying.with_state(self.shared.clone());
                 let task = self.tasks.spawn(async move {
                     drop(axum::serve(listener, service).await);
@@ -159,6 +166,7 @@ fn telling() -> Router<Shared> {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
         .route("/status", get(status_page))
+        .route("/upstreams", get(upstreams_page))
 }
 
 async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
@@ -176,6 +184,20 @@ async fn metrics_page(State(shared): State<Shared>) -> Response {
 
 async fn status_page(State(shared): State<Shared>) -> Response {
     json_answer(StatusCode::OK, &status(&shared.board))
+}
+
+async fn upstreams_page(State(shared): State<Shared>) -> Response {
+    json_answer(StatusCode::OK, &json!({ "upstreams": upstreams::all(&shared.board) }))
+}
+
+async fn change_upstream(State(shared): State<Shared>, body: Bytes) -> Response {
+    match upstreams::change(&shared.board, &body) {
+        Ok(upstream) => json_answer(StatusCode::OK, &upstream),
+        Err(error) => {
+            let code = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+            json_answer(code, &json!({ "ok": false, "error": error.to_string() }))
+        }
+    }
 }
 
 async fn reload(State(shared): State<Shared>) -> Response {

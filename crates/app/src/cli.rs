@@ -72,6 +72,9 @@ pub enum Command {
     Reload,
     /// Let the running proxy finish its work and end
     Drain,
+    /// Show the upstreams of sites and streams, and change them without a reload
+    #[command(subcommand)]
+    Upstream(UpstreamCommand),
     /// Answer with exit code 0 when the proxy is running and ready, else 69
     Healthcheck,
     /// Print the shell commands that set the proxy variables
@@ -107,6 +110,38 @@ pub struct ProxyArgs {
     /// Write the equal configuration file (`-`: print it) instead of starting
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "shoalway.toml")]
     pub save: Option<PathBuf>,
+}
+
+/// Commands below `upstream`.
+#[derive(Subcommand, Clone)]
+pub enum UpstreamCommand {
+    /// Show every upstream and how its endpoints fare
+    List,
+    /// Send an endpoint nothing new; what is under way goes on
+    Drain(EndpointArgs),
+    /// Send to a drained endpoint again
+    Resume(EndpointArgs),
+    /// Give an endpoint another weight; without one that of the configuration again
+    Weight {
+        /// Which
+        #[command(flatten)]
+        at: EndpointArgs,
+        /// 0 to 65535; 0 sends it nothing
+        weight: Option<u32>,
+    },
+    /// Take in an endpoint, until a reload changes the upstream
+    Add(EndpointArgs),
+    /// Leave out an endpoint, until a reload changes the upstream
+    Remove(EndpointArgs),
+}
+
+/// An endpoint of an upstream.
+#[derive(Args, Clone)]
+pub struct EndpointArgs {
+    /// Name of the upstream, as `upstream list` shows it
+    pub upstream: String,
+    /// The endpoint, such as http://192.0.2.11:8080
+    pub endpoint: String,
 }
 
 /// Flags of `why`.
@@ -192,6 +227,8 @@ pub enum Service {
     Reload(Box<Request>),
     /// Drain the running proxy.
     Drain(Box<Request>),
+    /// Show or change upstreams of the running proxy.
+    Upstream(Box<Request>, UpstreamCommand),
     /// Whether the running proxy is ready.
     Healthcheck(Box<Request>),
 }
@@ -226,6 +263,9 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &Output) -> io::Resul
         Some(Command::Status) => return service(Service::Status),
         Some(Command::Reload) => return service(Service::Reload),
         Some(Command::Drain) => return service(Service::Drain),
+        Some(Command::Upstream(command)) => {
+            return Ok(Outcome::Service(Service::Upstream(Box::new(request), command)));
+        }
         Some(Command::Healthcheck) => return service(Service::Healthcheck),
         Some(Command::Proxy(args)) => return save::proxy(&args, request, output),
         Some(Command::Why(args)) => why::why(&args, &request, output)?,

@@ -1,9 +1,11 @@
 //! Counters as Prometheus text, format 0.0.4: every metric with its help and type, labels bounded.
 //!
-//! Labels are names from the configuration (listeners) and words of a fixed set; no host, client or user is ever one.
+//! Labels are names from the configuration (listeners, upstreams, endpoints) and words of a fixed set; no client, user or
+//! destination of a client is ever one.
 //! Numbers are sums over all shards. Not here: counting (`net/counters`), serving (`admin`).
 
 mod process;
+mod upstreams;
 
 pub(crate) use process::resident_bytes;
 
@@ -42,6 +44,7 @@ pub fn render(board: &Board) -> String {
         }
     }
     bytes(&mut page, &in_force.counters);
+    upstreams::render(&mut page, &in_force.upstreams);
     for metric in &PER_SHARD {
         let value = board.fleet.counters().map(|counters| (metric.of)(counters).get()).sum::<u64>();
         page.one(metric.name, metric.kind, metric.help, &[], value);

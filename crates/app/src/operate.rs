@@ -5,6 +5,9 @@
 
 mod ask;
 mod text;
+mod upstreams;
+
+pub use upstreams::upstream;
 
 use crate::cli::{Exit, Output, show_report};
 use crate::config::{Ending, Request, load};
@@ -178,8 +181,7 @@ fn socket_alone(request: &Request) -> Option<std::path::PathBuf> {
         (Some(named), _) => vec![named.clone()],
         (None, Some(path)) => {
             // Relative to the file that names it, as always.
-            let dir =
-                request.file.as_ref().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+            let dir = request.file.as_ref().and_then(|file| file.parent()).unwrap_or(Path::new(""));
             return Some(dir.join(path));
         }
         (None, None) => Vec::new(),

@@ -14,12 +14,13 @@ use crate::config::settings::AdminSettings;
 use crate::config::{Ending, Loaded, Report, Settings, load};
 use crate::log::writer::Destination;
 use crate::run::failure::StartError;
-use crate::run::listeners::{self, Change, Listening};
+use crate::run::listeners::{self, Binding, Change, Listening};
 use crate::run::opening::{Running, admin_port, control_socket, format, open_log, own, socket_is_written};
 use crate::run::shards::{self, Load};
 use crate::wiring::{self, Built, Surrounded};
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::runtime::Handle;
 
@@ -51,8 +52,9 @@ impl From<StartError> for Refused {
 /// Loads the configuration again and puts it in force, or changes nothing.
 pub async fn reload(running: &mut Running) -> Reloaded {
     running.notify.reloading();
-    let outcome = match prepare(running).await {
-        Ok((prepared, warnings)) => match swap(running, prepared).await {
+    // Boxed: a reload is rare, and whoever waits for one waits for much else.
+    let outcome = match Box::pin(prepare(running)).await {
+        Ok((prepared, warnings)) => match Box::pin(swap(running, prepared)).await {
             Ok(()) => accepted(running, &warnings),
             Err(error) => refused(running, &Refused::Start(error)),
         },
@@ -69,8 +71,7 @@ async fn prepare(running: &Running) -> Result<(Prepared, Report), Refused> {
     let written = socket_is_written(&loaded);
     let Loaded { mut settings, report, .. } = loaded;
     wiring::keep_unchanged(&mut settings, &running.settings);
-    let change =
-        listeners::change(&running.listening, &running.counted(), &settings.listeners, running.fleet.len())?;
+    let change = change(running, &settings)?;
     let port = new_port(running, &settings.admin)?;
     let socket = match running.admin.socket() {
         Some(path) if path == settings.admin.socket => None,
@@ -89,12 +90,21 @@ async fn prepare(running: &Running) -> Result<(Prepared, Report), Refused> {
     Ok((Prepared { settings, change, built, log, port, socket }, report))
 }
 
+/// Opens what is new, beside all sockets that stand.
+fn change(running: &Running, settings: &Settings) -> Result<Change, StartError> {
+    let admin: Vec<SocketAddr> = running.admin.address().into_iter().collect();
+    let wanted = Binding::all(settings);
+    listeners::change(&running.listening, &running.counted(), &wanted, &admin, running.fleet.len())
+}
+
 /// The admin port when it is another than before; none inside when it goes.
 fn new_port(running: &Running, settings: &AdminSettings) -> Result<Option<NewPort>, StartError> {
     if running.admin.wanted() == settings.listen {
         return Ok(None);
     }
-    admin_port(settings).map(Some)
+    let listening = running.listening.iter().map(|listening| listening.address);
+    let own: Vec<SocketAddr> = listening.chain(running.admin.address()).collect();
+    admin_port(settings, &own).map(Some)
 }
 
 async fn build(
@@ -106,10 +116,12 @@ async fn build(
     let control = Handle::current();
     let addresses = wiring::addresses_of_servers(&settings.dns, &control).await.map_err(StartError::from)?;
     let listening: Vec<Listening> = change.wanted.iter().map(|wanted| wanted.listening.clone()).collect();
+    let left = change.left_by_forward.clone();
     let (settings, before, connections) = (settings.clone(), running.parts.clone(), running.connections);
     let work = move || {
         let from = Surrounded {
             listening: &listening,
+            left: &left,
             also_own: &also_own,
             addresses: &addresses,
             control: &control,
@@ -123,17 +135,22 @@ async fn build(
 
 async fn swap(running: &mut Running, new: Prepared) -> Result<(), StartError> {
     warn_of_what_stays(&running.settings, &new.settings);
+    let upstreams = new.built.upstreams();
+    let left = new.change.left_by_forward.iter().map(|old| Arc::clone(&old.counted.name)).collect();
     let load = Load {
         registry: running.registry.clone(),
         limits: wiring::limits(&new.settings.limits, running.connections),
         format: format(&new.settings.log),
+        left: new.built.left,
+        forgotten: forgotten(&running.left, &new.change),
+        watches: new.built.watches,
     };
     let system = |what| move |source| StartError::System { what, source };
     if let Some(log) = new.log {
         running.log.switch(log);
     }
     running.listening =
-        shards::put(&running.fleet, new.change, &new.built.plans, &load).await.map_err(system("listener"))?;
+        shards::put(&running.fleet, new.change, &new.built.plans, load).await.map_err(system("listener"))?;
     if let Some(port) = new.port {
         running.admin.set_port(port).map_err(system("admin port"))?;
     }
@@ -142,9 +159,22 @@ async fn swap(running: &mut Running, new: Prepared) -> Result<(), StartError> {
     }
     running.messages.set_level(new.settings.log.level);
     running.parts = new.built.parts;
+    running.upstreams = upstreams;
+    running.left = left;
     running.settings = new.settings;
     running.publish();
     Ok(())
+}
+
+/// Listeners that the forward proxy left one configuration ago and has not come back to, nor leaves again.
+fn forgotten(left: &[Arc<str>], change: &Change) -> Vec<Arc<str>> {
+    let back = |name: &Arc<str>| {
+        let wanted = change.wanted.iter().map(|wanted| &wanted.listening);
+        let mut forward = wanted.filter(|listening| listening.forward().is_some());
+        let leaves = change.left_by_forward.iter().any(|old| old.counted.name == *name);
+        leaves || forward.any(|listening| listening.counted.name == *name)
+    };
+    left.iter().filter(|name| !back(name)).cloned().collect()
 }
 
 /// Some things are fixed while the program runs.

@@ -18,6 +18,7 @@ pub mod notify;
 pub mod opening;
 pub mod resources;
 pub mod shards;
+pub mod watchers;
 
 use crate::cli::{Exit, Output, show_report};
 use crate::config::{Ending, Loaded, Request, load};

@@ -9,13 +9,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Says it on standard output.
 pub fn banner(running: &Running) {
-    let Some(first) = running.listening.first() else { return };
+    let mut forward = running.listening.iter().filter(|listening| listening.forward().is_some());
+    let Some(first) = forward.next() else { return };
     let rules = running.settings.rules.len();
     let file = running.request.file.as_ref().map(|path| path.display().to_string());
-    let also: Vec<SocketAddr> = running.listening.iter().skip(1).map(|listening| listening.address).collect();
+    let also: Vec<SocketAddr> = forward.map(|listening| listening.address).collect();
     let text = Banner {
         address: first.address,
-        tls: first.settings.tls.is_some(),
+        tls: first.forward().is_some_and(|listener| listener.tls.is_some()),
         also,
         rules,
         file,

@@ -7,6 +7,8 @@
 
 mod names;
 mod own_addresses;
+mod streams;
+mod upstreams;
 
 use crate::config::Settings;
 use crate::config::file::Level as LevelWord;
@@ -14,7 +16,8 @@ use crate::config::settings::{
     ExitScheme, ExitSettings, Fingerprints, LimitSettings, ListenerSettings, Reach as ReachSetting,
     TlsSettings,
 };
-use crate::run::listeners::Listening;
+use crate::run::listeners::{Listening, Role};
+use crate::run::watchers::Watch;
 use shoalway_forward::outbound::{Direct, ViaHttp, ViaSocks};
 use shoalway_forward::{Auth, ForwardPlan, Way};
 use shoalway_http::level::Level;
@@ -26,6 +29,9 @@ use shoalway_net::tls::TlsConfigError;
 use shoalway_net::tls_client::{TlsClient, TlsClientConfig};
 use shoalway_net::tls_server::TlsServer;
 use shoalway_policy::{Cidr, CidrError};
+use shoalway_reverse::stream_plan::StreamPlan;
+use shoalway_reverse::udp_gateway::DatagramPlan;
+use shoalway_reverse::upstream::Upstream;
 use shoalway_types::Target;
 use shoalway_wire::http1;
 use shoalway_wire::socks5::Login;
@@ -36,6 +42,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use names::{Addresses, addresses_of_servers};
+use streams::StreamKeeper;
+use upstreams::{Keeper, Maker};
 
 /// What "no limit" is where a time is needed.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 10);
@@ -58,6 +66,9 @@ pub enum WiringError {
     /// TLS towards exits cannot be set up.
     #[error("TLS towards exits: {0}")]
     ExitTls(#[source] TlsConfigError),
+    /// TLS towards upstreams cannot be set up.
+    #[error("TLS towards upstreams: {0}")]
+    UpstreamTls(#[source] TlsConfigError),
     /// The resolver cannot be set up.
     #[error("TLS towards DNS servers: {0}")]
     DnsTls(#[source] TlsConfigError),
@@ -68,6 +79,12 @@ pub enum WiringError {
         number: usize,
         /// Why.
         reason: String,
+    },
+    /// A listener without anything behind it.
+    #[error("nothing stands behind the listener {listener}")]
+    NoPlan {
+        /// Its name.
+        listener: String,
     },
     /// A network of clients is none.
     #[error("a network of clients: {0}")]
@@ -87,6 +104,19 @@ pub struct Parts {
     resolver: Resolver,
     tls_listeners: Option<TlsServer>,
     tls_exits: Option<TlsClient>,
+    upstreams: Keeper,
+    streams: StreamKeeper,
+}
+
+/// What stands behind a listener.
+#[derive(Clone)]
+pub enum Plan {
+    /// The forward proxy.
+    Forward(Arc<ForwardPlan>),
+    /// A stream of connections.
+    Stream(Arc<StreamPlan>),
+    /// A stream of datagrams.
+    Datagrams(Arc<DatagramPlan>),
 }
 
 /// What is built for one configuration.
@@ -94,13 +124,27 @@ pub struct Built {
     /// Kept for the next reload.
     pub parts: Parts,
     /// One for each listener, in the order of `listening`.
-    pub plans: Vec<Arc<ForwardPlan>>,
+    pub plans: Vec<Plan>,
+    /// For listeners that the forward proxy has left: what their open tunnels are asked by.
+    pub left: Vec<Arc<ForwardPlan>>,
+    /// All upstreams, to be checked and found.
+    pub watches: Vec<Watch>,
+}
+
+impl Built {
+    /// All upstreams.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.watches.iter().map(|watch| Arc::clone(&watch.upstream)).collect()
+    }
 }
 
 /// What a configuration is built from, besides itself.
 pub struct Surrounded<'a> {
-    /// All listeners of the proxy.
+    /// All listeners.
     pub listening: &'a [Listening],
+    /// Listeners that the forward proxy leaves.
+    pub left: &'a [Listening],
     /// Further sockets of ours that nobody may reach through the proxy.
     pub also_own: &'a [SocketAddr],
     /// See [`addresses_of_servers`].
@@ -143,45 +187,115 @@ pub fn build(
         Some(old) => old.tls_exits.clone(),
         None => tls_client(&settings.exits)?,
     };
-    let dialer = Dialer::new(resolver.clone(), Arc::new(guard(settings, from)), DialConfig::default());
-    let parts = Parts { fingerprints: settings.fingerprints, resolver, tls_listeners, tls_exits };
-    let plans = plans(settings, &parts, &dialer, from)?;
-    Ok(Built { parts, plans })
+    let config = DialConfig::default();
+    let dialer = Dialer::new(resolver.clone(), Arc::new(guard(settings, from)), config);
+    let (upstreams, streams) = match before {
+        Some(old) => (old.upstreams.clone(), old.streams.clone()),
+        None => (Keeper::new()?, StreamKeeper::default()),
+    };
+    let mut parts =
+        Parts { fingerprints: settings.fingerprints, resolver, tls_listeners, tls_exits, upstreams, streams };
+    let forward = Forward::new(settings, &parts, &dialer, from)?;
+    let left =
+        from.left.iter().map(|listening| forward.plan(&as_if_it_stayed(listening, settings))).collect();
+    let (plans, watches) = plans(settings, &mut parts, &forward, &dialer, from)?;
+    Ok(Built { parts, plans, left, watches })
+}
+
+/// A listener that goes, as it would be now: whoever is on it is asked what is asked elsewhere.
+fn as_if_it_stayed(listening: &Listening, settings: &Settings) -> Listening {
+    let mut listening = listening.clone();
+    if let Role::Forward(listener) = &mut listening.binding.role {
+        listener.auth = settings.users.is_some();
+    }
+    listening
 }
 
 fn plans(
     settings: &Settings,
-    parts: &Parts,
+    parts: &mut Parts,
+    forward: &Forward<'_>,
     dialer: &Dialer,
     from: &Surrounded<'_>,
-) -> Result<Vec<Arc<ForwardPlan>>, WiringError> {
-    let clients: Vec<Cidr> =
-        settings.clients.iter().map(|(ip, prefix)| Cidr::new(*ip, *prefix)).collect::<Result<_, _>>()?;
-    let exits = exits(settings, parts, dialer)?;
-    let direct = Direct::new(dialer.clone(), None);
-    let direct = Way { name: "direct".into(), identity: 0, outbound: Arc::new(direct) };
-    let limits = limits(&settings.limits, from.connections);
-    let http = http1::limits::Limits {
-        head: settings.limits.head_size.as_usize().min(http1::limits::MAX_HEAD),
-        ..http1::limits::Limits::default()
-    };
-    let plan = |listening: &Listening| {
+) -> Result<(Vec<Plan>, Vec<Watch>), WiringError> {
+    let keeper = parts.upstreams.clone();
+    let mut maker = Maker::new(&keeper, dialer);
+    let ground =
+        streams::Ground { settings, dialer, epoch: keeper.registry().epoch(), connections: from.connections };
+    let mut plans = Vec::new();
+    for listening in from.listening {
+        plans.push(match &listening.binding.role {
+            Role::Forward(_) => Plan::Forward(forward.plan(listening)),
+            Role::Stream(name) => streams::plan(name, listening, &ground, &mut maker, &mut parts.streams)?
+                .ok_or_else(|| WiringError::NoPlan { listener: listening.binding.name.clone() })?,
+            Role::Sites { .. } => {
+                return Err(WiringError::NoPlan { listener: listening.binding.name.clone() });
+            }
+        });
+    }
+    let made = maker.made();
+    parts.upstreams = made.keeper;
+    Ok((plans, made.watches))
+}
+
+/// What all listeners of the forward proxy have in common.
+struct Forward<'a> {
+    settings: &'a Settings,
+    tls: Option<TlsServer>,
+    clients: Vec<Cidr>,
+    direct: Way,
+    exits: Vec<Way>,
+    dialer: &'a Dialer,
+    limits: Limits,
+    http: http1::limits::Limits,
+}
+
+impl<'a> Forward<'a> {
+    fn new(
+        settings: &'a Settings,
+        parts: &Parts,
+        dialer: &'a Dialer,
+        from: &Surrounded<'_>,
+    ) -> Result<Self, WiringError> {
+        let clients = settings.clients.iter().map(|(ip, prefix)| Cidr::new(*ip, *prefix));
+        let direct = Direct::new(dialer.clone(), None);
+        Ok(Self {
+            settings,
+            tls: parts.tls_listeners.clone(),
+            clients: clients.collect::<Result<_, _>>()?,
+            direct: Way { name: "direct".into(), identity: 0, outbound: Arc::new(direct) },
+            exits: exits(settings, parts, dialer)?,
+            dialer,
+            limits: limits(&settings.limits, from.connections),
+            http: http_limits(settings),
+        })
+    }
+
+    /// The plan of one listener, be it one that the forward proxy leaves.
+    fn plan(&self, listening: &Listening) -> Arc<ForwardPlan> {
+        let listener = listening.forward();
         Arc::new(ForwardPlan {
             listener: Arc::clone(&listening.counted.name),
-            clients: clients.clone(),
-            auth: auth(settings, &listening.settings),
-            level: level(settings.level),
-            rules: Arc::clone(&settings.rules),
-            direct: direct.clone(),
-            exits: exits.clone(),
+            clients: self.clients.clone(),
+            auth: listener.map_or(Auth::None, |listener| auth(self.settings, listener)),
+            level: level(self.settings.level),
+            rules: Arc::clone(&self.settings.rules),
+            direct: self.direct.clone(),
+            exits: self.exits.clone(),
             default_exit: None,
-            dialer: dialer.clone(),
-            limits,
-            http,
-            tls: parts.tls_listeners.clone().filter(|_| listening.settings.tls.is_some()),
+            dialer: self.dialer.clone(),
+            limits: self.limits,
+            http: self.http,
+            tls: self.tls.clone().filter(|_| listener.is_some_and(|listener| listener.tls.is_some())),
         })
-    };
-    Ok(from.listening.iter().map(plan).collect())
+    }
+}
+
+fn http_limits(settings: &Settings) -> http1::limits::Limits {
+    http1::limits::Limits {
+        head: settings.limits.head_size.as_usize().min(http1::limits::MAX_HEAD),
+        ..http1::limits::Limits::default()
+    }
 }
 
 fn auth(settings: &Settings, listener: &ListenerSettings) -> Auth {
@@ -226,7 +340,8 @@ fn guard(settings: &Settings, from: &Surrounded<'_>) -> EgressGuard {
             Reach::Only { public: set.public, private: set.private, loopback: set.loopback }
         }
     };
-    let listening = from.listening.iter().map(|listening| listening.address);
+    let forward = from.listening.iter().filter(|listening| listening.forward().is_some());
+    let listening = forward.map(|listening| listening.address);
     let own: Vec<SocketAddr> = listening.chain(from.also_own.iter().copied()).collect();
     let everywhere = own.iter().any(|address| address.ip().is_unspecified());
     let local = if everywhere { own_addresses::of_this_machine() } else { Vec::new() };

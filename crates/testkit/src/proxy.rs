@@ -72,6 +72,13 @@ impl Proxy {
         self.events.listening("proxy").parse().expect("address of the proxy listener")
     }
 
+    /// Where another listener is: `sites.HOST` or `streams.NAME`; the first of several.
+    #[track_caller]
+    #[must_use]
+    pub fn listening(&self, name: &str) -> SocketAddr {
+        self.events.listening(name).parse().expect("address of a listener")
+    }
+
     /// Where the admin port is.
     #[track_caller]
     #[must_use]

@@ -2,9 +2,12 @@
 //!
 //! Keys never change their meaning. Not here: the text of `shoalway status` (`operate`).
 
+use super::upstreams;
+use crate::config::settings::Transport;
 use crate::log::Moment;
 use crate::metrics::resident_bytes;
 use crate::run::board::{Board, Counted, ListenerFacts, State};
+use crate::run::listeners::Role;
 use serde_json::{Value, json};
 use shoalway_net::counters::{ListenerCounters, VerbLabel};
 
@@ -24,6 +27,8 @@ pub fn status(board: &Board) -> Value {
         "uptime_s": board.started.elapsed().as_secs(),
         "shards": board.fleet.len(),
         "listeners": now.listeners.iter().map(listener).collect::<Vec<_>>(),
+        "sites": now.sites.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "upstreams": upstreams::all(board),
         "admin": now.admin.map(|address| address.to_string()),
         "connections": board.fleet.connections(),
         "connections_limit": now.connections,
@@ -46,5 +51,22 @@ pub fn status(board: &Board) -> Value {
 }
 
 fn listener(facts: &ListenerFacts) -> Value {
-    json!({ "address": facts.address.to_string(), "tls": facts.tls, "auth": facts.auth })
+    let (role, name) = match &facts.role {
+        Role::Forward(_) => ("proxy", None),
+        Role::Sites { .. } => ("sites", None),
+        Role::Stream(name) => ("stream", Some(name.as_str())),
+    };
+    let auth = matches!(&facts.role, Role::Forward(settings) if settings.auth);
+    let transport = match facts.transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    json!({
+        "address": facts.address.to_string(),
+        "for": role,
+        "name": name,
+        "transport": transport,
+        "tls": facts.tls(),
+        "auth": auth,
+    })
 }

@@ -51,18 +51,25 @@ impl Asker {
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Answer, AskError> {
-        self.ask("GET", path, USUAL)
+        self.ask("GET", path, "", USUAL)
     }
 
     pub(super) fn post(&self, path: &str, limit: Duration) -> Result<Answer, AskError> {
-        self.ask("POST", path, limit)
+        self.ask("POST", path, "", limit)
     }
 
-    fn ask(&self, method: &str, path: &str, limit: Duration) -> Result<Answer, AskError> {
+    pub(super) fn post_json(&self, path: &str, body: &Value, limit: Duration) -> Result<Answer, AskError> {
+        self.ask("POST", path, &body.to_string(), limit)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str, limit: Duration) -> Result<Answer, AskError> {
         let mut stream = UnixStream::connect(&self.path).map_err(AskError::Away)?;
-        let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+        let length = match method {
+            "POST" => format!("Content-Length: {}\r\n", body.len()),
+            _ => String::new(),
+        };
         let request =
-            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{length}\r\n");
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{length}\r\n{body}");
         let text = exchange(&mut stream, request.as_bytes(), limit).map_err(AskError::Broken)?;
         answer(&text).ok_or_else(|| AskError::Broken(io::ErrorKind::InvalidData.into()))
     }

@@ -4,12 +4,15 @@
 
 use serde_json::Value;
 
-/// At most six lines.
+/// Six lines, one more for sites and streams, and one for each upstream that is not wholly well.
 pub(super) fn status(status: &Value) -> String {
     let word = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
     let count = |key: &str| status.get(key).and_then(Value::as_u64).unwrap_or(0);
-    let listeners: Vec<String> =
-        status.get("listeners").and_then(Value::as_array).into_iter().flatten().map(listener).collect();
+    let all = status.get("listeners").and_then(Value::as_array).into_iter().flatten();
+    let (forward, reverse): (Vec<&Value>, Vec<&Value>) =
+        all.partition(|one| one.get("for").is_none_or(|what| what == "proxy"));
+    let listeners: Vec<String> = forward.into_iter().map(listener).collect();
+    let reverse = reverse_proxy(status, &reverse);
     let mark = if word("state") == "ready" { '●' } else { '○' };
     let admin = match status.get("admin").and_then(Value::as_str) {
         Some(address) => format!("metrics http://{address}/metrics"),
@@ -28,7 +31,7 @@ pub(super) fn status(status: &Value) -> String {
         n => format!(" · exits {n}"),
     };
     format!(
-        "{mark} {}  since {} ({}) · shoalway {} · pid {}\n  proxy {}\n  {} connections · {} tunnels · {} requests, {} blocked{refused}\n  {} down · {} up · memory {}\n  rules {}{exits} · {config}\n  {admin} · access log {}\n",
+        "{mark} {}  since {} ({}) · shoalway {} · pid {}\n  proxy {}\n{reverse}  {} connections · {} tunnels · {} requests, {} blocked{refused}\n  {} down · {} up · memory {}\n  rules {}{exits} · {config}\n  {admin} · access log {}\n",
         word("state"),
         clock(&word("started")),
         duration(count("uptime_s")),
@@ -45,6 +48,31 @@ pub(super) fn status(status: &Value) -> String {
         count("rules"),
         word("access_log"),
     )
+}
+
+/// Sites and streams with their addresses, and upstreams of which something is wrong; empty when there are none.
+fn reverse_proxy(status: &Value, listeners: &[&Value]) -> String {
+    if listeners.is_empty() {
+        return String::new();
+    }
+    let mut parts = Vec::new();
+    for listener in listeners {
+        let word = |key: &str| listener.get(key).and_then(Value::as_str);
+        let tls = if listener.get("tls") == Some(&Value::Bool(true)) { "+TLS" } else { "" };
+        let udp = if word("transport") == Some("udp") { "udp://" } else { "" };
+        let what = word("name").map_or_else(|| format!("sites{tls}"), |name| format!("stream {name}"));
+        parts.push(format!("{udp}{} {what}", word("address").unwrap_or("?")));
+    }
+    let mut text = format!("  {}\n", parts.join(" · "));
+    for upstream in status.get("upstreams").and_then(Value::as_array).into_iter().flatten() {
+        let count = |key: &str| upstream.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let endpoints = upstream.get("endpoints").and_then(Value::as_array).map_or(0, Vec::len);
+        if count("healthy") < u64::try_from(endpoints).unwrap_or(u64::MAX) {
+            let name = upstream.get("name").and_then(Value::as_str).unwrap_or("?");
+            text.push_str(&format!("  upstream {name}: {} of {endpoints} healthy\n", count("healthy")));
+        }
+    }
+    text
 }
 
 fn listener(listener: &Value) -> String {
@@ -109,6 +137,23 @@ mod tests {
              \x20 rules 4 · exits 1 · config shoalway.toml loaded 2026-01-02 04:00 UTC\n\
              \x20 metrics http://127.0.0.1:3131/metrics · access log off\n"
         );
+    }
+
+    #[test]
+    fn sites_and_streams_have_a_line_and_sick_upstreams_one_each() {
+        let value = json!({
+            "listeners": [
+                { "address": "127.0.0.1:8443", "for": "sites", "transport": "tcp", "tls": true },
+                { "address": "127.0.0.1:53", "for": "stream", "name": "dns", "transport": "udp", "tls": false },
+            ],
+            "upstreams": [
+                { "name": "well", "healthy": 1, "endpoints": [{}] },
+                { "name": "sick", "healthy": 1, "endpoints": [{}, {}] },
+            ],
+        });
+        let text = status(&value);
+        let wanted = "  proxy no listener\n  127.0.0.1:8443 sites+TLS · udp://127.0.0.1:53 stream dns\n  upstream sick: 1 of 2 healthy\n";
+        assert!(text.contains(wanted), "{text}");
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! Nothing here names a client, a user or a destination. Not here: how it is shown (`metrics`, `admin/status`).
 
-use super::listeners::Listening;
+use super::listeners::{Listening, Role};
 use crate::config::Settings;
-use crate::config::settings::AccessLog;
+use crate::config::settings::{AccessLog, Transport};
 use crate::log::writer::LogControl;
 use arc_swap::ArcSwap;
 use shoalway_net::counters::{ListenerCounters, STATUS_CLASSES, VERBS, VerbLabel};
 use shoalway_net::fleet::Fleet;
+use shoalway_reverse::upstream::Upstream;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,8 +60,12 @@ pub struct Board {
 /// What a configuration in force says.
 #[derive(Default)]
 pub struct InForce {
-    /// Listeners of the proxy.
+    /// All listeners.
     pub listeners: Vec<ListenerFacts>,
+    /// All upstreams.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// All sites, with the addresses they are configured on.
+    pub sites: Vec<(String, Vec<SocketAddr>)>,
     /// Counters of all listeners there ever were, by name.
     pub counters: Vec<Counted>,
     /// Rules, the implied one not counted.
@@ -85,10 +90,22 @@ pub struct InForce {
 pub struct ListenerFacts {
     /// Where it really listens.
     pub address: SocketAddr,
+    /// What it is for.
+    pub role: Role,
+    /// Connections or datagrams.
+    pub transport: Transport,
+}
+
+impl ListenerFacts {
     /// Whether it speaks TLS.
-    pub tls: bool,
-    /// Whether clients must log in.
-    pub auth: bool,
+    #[must_use]
+    pub const fn tls(&self) -> bool {
+        match &self.role {
+            Role::Forward(settings) => settings.tls.is_some(),
+            Role::Sites { tls } => *tls,
+            Role::Stream(_) => false,
+        }
+    }
 }
 
 /// The counters of one listener, one for each shard.
@@ -174,7 +191,12 @@ impl Board {
 impl InForce {
     /// What these settings and listeners say. Counters of listeners that are gone are those of `before`.
     #[must_use]
-    pub fn new(settings: &Settings, listening: &[Listening], before: &Self) -> Self {
+    pub fn new(
+        settings: &Settings,
+        listening: &[Listening],
+        upstreams: &[Arc<Upstream>],
+        before: &Self,
+    ) -> Self {
         let mut counters = before.counters.clone();
         for one in listening {
             if !counters.iter().any(|known| Arc::ptr_eq(&known.shards, &one.counted.shards)) {
@@ -183,11 +205,13 @@ impl InForce {
         }
         let facts = |one: &Listening| ListenerFacts {
             address: one.address,
-            tls: one.settings.tls.is_some(),
-            auth: one.settings.auth,
+            role: one.binding.role.clone(),
+            transport: one.binding.transport,
         };
         Self {
             listeners: listening.iter().map(facts).collect(),
+            upstreams: upstreams.to_vec(),
+            sites: settings.sites.iter().map(|site| (site.name.clone(), site.listen.clone())).collect(),
             counters,
             rules: settings.rules.len(),
             exits: settings.exits.len(),

@@ -22,7 +22,7 @@ pub enum StartError {
     InUse {
         /// The address.
         addr: SocketAddr,
-        /// The key that names it.
+        /// The key that names it, where `-o` can give another; else empty.
         key: &'static str,
         /// Who has it, when that can be seen.
         holder: Option<Holder>,
@@ -91,6 +91,7 @@ impl StartError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Self::InUse { key: "", .. } => "stop it, or give another `listen`".to_owned(),
             Self::InUse { addr, key, .. } => match free_port_above(*addr) {
                 Some(port) => {
                     let free = SocketAddr::new(addr.ip(), port);

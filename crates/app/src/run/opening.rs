@@ -5,14 +5,14 @@
 use super::board::{Board, Counted, InForce, State};
 use super::events::Events;
 use super::failure::StartError;
-use super::listeners::{self, Change, Listening};
+use super::listeners::{self, Binding, Change, Listening, Role};
 use super::messages::Messages;
 use super::notify::Notify;
 use super::shards::{self, Load};
 use super::{board, resources};
 use crate::admin::socket::{ControlSocket, SocketError};
 use crate::admin::{Admin, Command};
-use crate::config::settings::{AccessLog, AdminSettings, LogSettings};
+use crate::config::settings::{AccessLog, AdminSettings, LogSettings, SiteSettings};
 use crate::config::show::Entry;
 use crate::config::{Loaded, Request, Settings};
 use crate::log::Format;
@@ -24,6 +24,7 @@ use shoalway_net::fleet::{Fleet, FleetConfig};
 use shoalway_net::journal::Writer;
 use shoalway_net::limits::Limits;
 use shoalway_net::listener;
+use shoalway_reverse::upstream::Upstream;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -47,8 +48,12 @@ pub struct Running {
     pub registry: Arc<PoolRegistry>,
     /// Threads for slow work.
     pub blocking: Blocking,
-    /// The proxy's listeners.
+    /// All listeners.
     pub listening: Vec<Listening>,
+    /// All upstreams of sites and streams.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Listeners that the forward proxy has left at the last reload.
+    pub left: Vec<Arc<str>>,
     /// What the next reload may use again.
     pub parts: Parts,
     /// The access log.
@@ -103,8 +108,16 @@ impl Running {
         admin.set_socket(socket).map_err(|source| StartError::System { what: "control socket", source })?;
 
         let registry = Arc::<PoolRegistry>::default();
-        let load = Load { registry: Arc::clone(&registry), limits, format: format(&settings.log) };
-        let listening = shards::put(&fleet, change, &built.plans, &load)
+        let upstreams = built.upstreams();
+        let load = Load {
+            registry: Arc::clone(&registry),
+            limits,
+            format: format(&settings.log),
+            left: Vec::new(),
+            forgotten: Vec::new(),
+            watches: built.watches,
+        };
+        let listening = shards::put(&fleet, change, &built.plans, load)
             .await
             .map_err(|source| StartError::System { what: "listener", source })?;
         let parts = built.parts;
@@ -115,6 +128,8 @@ impl Running {
             registry,
             blocking,
             listening,
+            upstreams,
+            left: Vec::new(),
             parts,
             log,
             board,
@@ -135,7 +150,7 @@ impl Running {
     /// Puts on the board what is in force now.
     pub fn publish(&self) {
         let before = self.board.in_force();
-        let in_force = InForce::new(&self.settings, &self.listening, &before);
+        let in_force = InForce::new(&self.settings, &self.listening, &self.upstreams, &before);
         self.board.set_in_force(InForce {
             file: self.request.file.clone(),
             admin: self.admin.address(),
@@ -147,7 +162,17 @@ impl Running {
 
     fn tell(&self) {
         for listening in &self.listening {
-            self.events.listening("proxy", &listening.address.to_string());
+            let address = listening.address.to_string();
+            match &listening.binding.role {
+                Role::Forward(_) => self.events.listening("proxy", &address),
+                Role::Stream(name) => self.events.listening(&format!("streams.{name}"), &address),
+                Role::Sites { .. } => {
+                    let here = |site: &&SiteSettings| site.listen.contains(&listening.binding.addr);
+                    for site in self.settings.sites.iter().filter(here) {
+                        self.events.listening(&format!("sites.{}", site.name), &address);
+                    }
+                }
+            }
         }
         if let Some(address) = self.admin.address() {
             self.events.listening("admin", &address.to_string());
@@ -187,8 +212,8 @@ struct Opened {
 impl Opened {
     fn new(loaded: &Loaded, shards: usize) -> Result<Self, StartError> {
         let settings = &loaded.settings;
-        let change = listeners::change(&[], &[], &settings.listeners, shards)?;
-        let port = admin_port(&settings.admin)?;
+        let change = listeners::change(&[], &[], &Binding::all(settings), &[], shards)?;
+        let port = admin_port(&settings.admin, &[])?;
         let socket = control_socket(&settings.admin, socket_is_written(loaded))?;
         let log = LogControl::default();
         log.switch(open_log(&settings.log)?);
@@ -205,8 +230,14 @@ async fn first_build(
     let control = Handle::current();
     let addresses = wiring::addresses_of_servers(&settings.dns, &control).await?;
     let listening: Vec<Listening> = change.wanted.iter().map(|wanted| wanted.listening.clone()).collect();
-    let from =
-        Surrounded { listening: &listening, also_own, addresses: &addresses, control: &control, connections };
+    let from = Surrounded {
+        listening: &listening,
+        left: &[],
+        also_own,
+        addresses: &addresses,
+        control: &control,
+        connections,
+    };
     Ok(wiring::build(settings, None, &from)?)
 }
 
@@ -269,13 +300,16 @@ pub fn open_log(log: &LogSettings) -> Result<Destination, StartError> {
     })
 }
 
-/// The admin port. One that nobody asked for gives way when its address is taken.
+/// The admin port, beside sockets of ours on `own`. One that nobody asked for gives way when its address is taken.
 ///
 /// # Errors
 /// [`StartError`] when somebody asked for it.
-pub fn admin_port(settings: &AdminSettings) -> Result<Option<(SocketAddr, TcpListener)>, StartError> {
+pub fn admin_port(
+    settings: &AdminSettings,
+    own: &[SocketAddr],
+) -> Result<Option<(SocketAddr, TcpListener)>, StartError> {
     let Some(wanted) = settings.listen else { return Ok(None) };
-    match listener::bind(wanted, 1) {
+    match listener::bind_beside(wanted, 1, own) {
         Ok(sockets) => Ok(sockets.into_iter().next().map(|socket| (wanted, socket))),
         Err(source) if settings.explicit => Err(StartError::listen(wanted, "admin.listen", source)),
         Err(error) => {

@@ -3,18 +3,23 @@
 //! Each shard takes everything in one turn: pool, log, listeners. Not here: what is put there (`wiring`), when
 //! (`run/opening`, `reload`).
 
-use super::listeners::{Change, Listening};
+use super::listeners::{Change, Listening, Sockets};
+use super::watchers::{Watch, watch};
 use crate::log::Format;
-use shoalway_forward::ForwardPlan;
+use crate::wiring::Plan;
+use shoalway_forward::{Forward, ForwardPlan};
 use shoalway_http::pool::{Pool, PoolRegistry};
 use shoalway_net::counters::ListenerCounters;
 use shoalway_net::fleet::{Fleet, Message};
 use shoalway_net::journal::LineFormat;
 use shoalway_net::limits::Limits;
-use shoalway_net::listener::ListenerId;
+use shoalway_net::listener::{Inbound, ListenerId};
 use shoalway_net::shard::Shard;
+use shoalway_reverse::udp_gateway::UdpGateway;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -33,6 +38,12 @@ pub struct Load {
     pub limits: Limits,
     /// Form of the access log; none: off.
     pub format: Option<Format>,
+    /// What listeners that the forward proxy has left are asked by.
+    pub left: Vec<Arc<ForwardPlan>>,
+    /// Listeners that the forward proxy left one configuration ago: nothing of them is needed any more.
+    pub forgotten: Vec<Arc<str>>,
+    /// Upstreams to be checked and found.
+    pub watches: Vec<Watch>,
 }
 
 struct Share {
@@ -41,14 +52,27 @@ struct Share {
     format: Option<Arc<dyn LineFormat>>,
     listeners: Vec<Place>,
     gone: Vec<ListenerId>,
+    left: Vec<Arc<ForwardPlan>>,
+    forgotten: Vec<Arc<str>>,
+    /// On the first shard alone.
+    watches: Option<Vec<Watch>>,
 }
 
 struct Place {
     id: ListenerId,
-    socket: Option<TcpListener>,
+    socket: Option<Socket>,
     counters: Arc<ListenerCounters>,
-    plan: Arc<ForwardPlan>,
+    plan: Plan,
 }
+
+enum Socket {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
+}
+
+/// The listeners for datagrams of one shard.
+#[derive(Default)]
+struct Gateways(RefCell<HashMap<ListenerId, Rc<UdpGateway>>>);
 
 /// Puts listeners with their plans (one each, in the same order) onto every shard; gives the listeners back.
 ///
@@ -57,24 +81,31 @@ struct Place {
 pub async fn put(
     fleet: &Arc<Fleet>,
     change: Change,
-    plans: &[Arc<ForwardPlan>],
-    load: &Load,
+    plans: &[Plan],
+    load: Load,
 ) -> io::Result<Vec<Listening>> {
     let mut listening = Vec::new();
     let format = load.format.map(|format| Arc::new(format) as Arc<dyn LineFormat>);
-    let share = || Share {
-        registry: Arc::clone(&load.registry),
-        limits: load.limits,
-        format: format.clone(),
-        listeners: Vec::new(),
-        gone: change.gone.clone(),
-    };
-    let mut shares: Vec<Share> = (0..fleet.len()).map(|_| share()).collect();
+    let gone: Vec<ListenerId> = change.gone.iter().map(|old| old.id).collect();
+    let mut watches = Some(load.watches);
+    let mut shares: Vec<Share> = Vec::new();
+    for _ in 0..fleet.len() {
+        shares.push(Share {
+            registry: Arc::clone(&load.registry),
+            limits: load.limits,
+            format: format.clone(),
+            listeners: Vec::new(),
+            gone: gone.clone(),
+            left: load.left.clone(),
+            forgotten: load.forgotten.clone(),
+            watches: watches.take(),
+        });
+    }
     for (wanted, plan) in change.wanted.into_iter().zip(plans) {
-        let mut sockets = wanted.sockets.into_iter();
+        let mut sockets = each(wanted.sockets);
         for (share, counters) in shares.iter_mut().zip(wanted.listening.counted.shards.iter()) {
             let (socket, counters) = (sockets.next(), Arc::clone(counters));
-            let place = Place { id: wanted.listening.id, socket, counters, plan: Arc::clone(plan) };
+            let place = Place { id: wanted.listening.id, socket, counters, plan: plan.clone() };
             share.listeners.push(place);
         }
         listening.push(wanted.listening);
@@ -86,24 +117,81 @@ pub async fn put(
     Ok(listening)
 }
 
+fn each(sockets: Sockets) -> Box<dyn Iterator<Item = Socket>> {
+    match sockets {
+        Sockets::Kept => Box::new(std::iter::empty()),
+        Sockets::Tcp(sockets) => Box::new(sockets.into_iter().map(Socket::Tcp)),
+        Sockets::Udp(sockets) => Box::new(sockets.into_iter().map(Socket::Udp)),
+    }
+}
+
 impl Share {
     fn take(self, shard: &Rc<Shard>) -> io::Result<()> {
         Pool::start(shard, self.registry, self.limits);
         shard.journal().set_format(self.format);
+        for listener in self.forgotten {
+            Forward::forget(shard, &listener);
+        }
+        let gateways = shard.local(Gateways::default);
         for id in self.gone {
             shard.unlisten(id);
-        }
-        for place in self.listeners {
-            let forward = place.plan.on(shard);
-            match place.socket {
-                Some(socket) => shard.listen(place.id, socket, place.counters, forward)?,
-                None => {
-                    shard.set_inbound(place.id, Rc::clone(&forward) as Rc<_>);
-                    forward.recheck(shard);
-                }
+            if let Some(gateway) = gateways.0.borrow_mut().remove(&id) {
+                gateway.stop();
             }
         }
+        for plan in self.left {
+            plan.on(shard).recheck(shard);
+        }
+        for place in self.listeners {
+            place.take(shard, &gateways)?;
+        }
+        if let Some(watches) = self.watches {
+            watch(watches, shard);
+        }
         Ok(())
+    }
+}
+
+impl Place {
+    fn take(self, shard: &Rc<Shard>, gateways: &Gateways) -> io::Result<()> {
+        let Self { id, socket, counters, plan } = self;
+        match plan {
+            Plan::Forward(plan) => {
+                let forward = plan.on(shard);
+                stand(shard, id, socket, counters, Rc::clone(&forward) as Rc<_>)?;
+                forward.recheck(shard);
+            }
+            Plan::Stream(plan) => stand(shard, id, socket, counters, plan.on(shard))?,
+            Plan::Datagrams(plan) => match socket {
+                Some(Socket::Udp(socket)) => {
+                    let gateway = plan.on(shard, socket, counters)?;
+                    gateways.0.borrow_mut().insert(id, gateway);
+                }
+                Some(Socket::Tcp(_)) | None => {
+                    if let Some(gateway) = gateways.0.borrow().get(&id) {
+                        gateway.set_plan(plan);
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Puts what takes connections behind a fresh socket, or behind the one that stands.
+fn stand(
+    shard: &Rc<Shard>,
+    id: ListenerId,
+    socket: Option<Socket>,
+    counters: Arc<ListenerCounters>,
+    inbound: Rc<dyn Inbound>,
+) -> io::Result<()> {
+    match socket {
+        Some(Socket::Tcp(socket)) => shard.listen(id, socket, counters, inbound),
+        Some(Socket::Udp(_)) | None => {
+            shard.set_inbound(id, inbound);
+            Ok(())
+        }
     }
 }
 
