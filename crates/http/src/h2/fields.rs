@@ -157,16 +157,22 @@ fn is_named(fields: &FieldsView<'_>, name: &[u8]) -> bool {
         })
 }
 
-/// Adds a field of a checked HTTP/1.1 message. `head` is the whole head, of which the value is a part: no byte of it is
-/// copied.
+/// Adds a field of a checked HTTP/1.1 message. `head` is the whole head; a value that is a part of it is not copied.
 pub(super) fn append(map: &mut HeaderMap, head: &Bytes, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
     let name = HeaderName::from_bytes(name).map_err(|_bad| Malformed::Engine)?;
-    let value = match value {
-        [] => HeaderValue::from_static(""),
-        value => HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_bad| Malformed::Value)?,
+    let value = match part(head, value) {
+        Some(part) => HeaderValue::from_maybe_shared(part),
+        None => HeaderValue::from_bytes(value),
     };
-    map.append(name, value);
+    map.append(name, value.map_err(|_bad| Malformed::Value)?);
     Ok(())
+}
+
+/// The same bytes as a share of `head`, when that is where they stand.
+fn part(head: &Bytes, value: &[u8]) -> Option<Bytes> {
+    let begin = value.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
+    let end = begin.checked_add(value.len())?;
+    (end <= head.len()).then(|| head.slice(begin..end))
 }
 
 /// The fields of a trailer section that the engine has checked. Those that speak of a connection are left out.
