@@ -15,7 +15,9 @@ use rustix::event::epoll::EventFlags;
 
 use crate::command_line::Flags;
 use crate::reactor::Reactor;
-use crate::wire::{FILL, reply};
+use crate::wire::{
+    self, BODY, BODY_FILL, CLIENT_FRAME, FILL, SERVER_FRAME, WEBSOCKET_REPLY, asked_length, reply, reply_head,
+};
 
 /// How many addresses the origin listens on, from [`address`] 0.
 pub const ADDRESSES: u8 = 16;
@@ -30,8 +32,10 @@ pub fn address(index: u64) -> Ipv4Addr {
 /// What a port of the origin does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Service {
-    /// Answers each request head with the same small reply.
+    /// Answers each request head with a body as long as its path asks for.
     Http,
+    /// An HTTP connection that has become a WebSocket: a frame for each frame.
+    WebSocket,
     /// Sends back what it receives.
     Echo,
     /// Reads a count of bytes (64 bits, big-endian), then sends as many.
@@ -42,9 +46,9 @@ enum Service {
 struct Client {
     stream: TcpStream,
     service: Service,
-    /// Received and not yet answered; only HTTP and Source keep any between reads.
+    /// Received and not yet answered; an echo keeps none between reads.
     pending: Vec<u8>,
-    /// Bytes a Source still owes.
+    /// Bytes of a download or body still to send.
     owed: u64,
     /// Its socket is watched for room instead of for bytes.
     awaits_room: bool,
@@ -77,8 +81,24 @@ struct Origin {
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
     scratch: Vec<u8>,
-    reply: Vec<u8>,
+    replies: Replies,
     fill: Vec<u8>,
+}
+
+/// Replies and the stuff of large ones, made once.
+struct Replies {
+    page: Vec<u8>,
+    middling: Vec<u8>,
+    fill: Vec<u8>,
+}
+
+/// Length of the second reply that is kept ready.
+const MIDDLING: u64 = 10 << 10;
+
+impl Replies {
+    fn new() -> Self {
+        Self { page: reply(BODY), middling: reply(MIDDLING), fill: vec![BODY_FILL; 256 << 10] }
+    }
 }
 
 /// Token of standard input; listeners follow below it, clients count up from 0.
@@ -108,7 +128,7 @@ impl Origin {
             clients: Vec::new(),
             free: Vec::new(),
             scratch: vec![0; 64 << 10],
-            reply: reply(),
+            replies: Replies::new(),
             fill: vec![FILL; 256 << 10],
         })
     }
@@ -157,7 +177,8 @@ impl Origin {
         let Ok(slot) = usize::try_from(token) else { return Ok(()) };
         let Some(Some(client)) = self.clients.get_mut(slot) else { return Ok(()) };
         let fate = match client.service {
-            Service::Http => client.answer(&mut self.scratch, &self.reply),
+            Service::Http => client.answer(&mut self.scratch, &self.replies),
+            Service::WebSocket => client.frames(&mut self.scratch),
             Service::Echo => client.echo(&mut self.scratch),
             Service::Source => client.pour(&mut self.scratch, &self.fill),
         };
@@ -168,6 +189,10 @@ impl Origin {
             Err(_) => Fate::Close,
         };
         match fate {
+            Fate::Keep if client.awaits_room => {
+                client.awaits_room = false;
+                self.reactor.modify(&client.stream, token, EventFlags::IN)?;
+            }
             Fate::Keep => {}
             Fate::AwaitRoom if client.awaits_room => {}
             Fate::AwaitRoom => {
@@ -186,17 +211,68 @@ impl Origin {
 }
 
 impl Client {
-    fn answer(&mut self, scratch: &mut [u8], reply: &[u8]) -> io::Result<Fate> {
+    fn answer(&mut self, scratch: &mut [u8], replies: &Replies) -> io::Result<Fate> {
+        if self.owed > 0 {
+            return self.pay(&replies.fill);
+        }
         let count = self.stream.read(scratch)?;
         let Some(read) = scratch.get(..count).filter(|read| !read.is_empty()) else { return Ok(Fate::Close) };
         if self.pending.is_empty() && memmem::find(read, b"\r\n\r\n") == Some(count.saturating_sub(4)) {
-            self.stream.write_all(reply)?;
-            return Ok(Fate::Keep);
+            return self.answer_one(read, replies);
         }
         self.pending.extend_from_slice(read);
+        // A client that sends several requests at once gets all answers, but none of more than a socket holds.
         while let Some(end) = memmem::find(&self.pending, b"\r\n\r\n") {
-            self.pending.drain(..end + 4);
-            self.stream.write_all(reply)?;
+            let head: Vec<u8> = self.pending.drain(..end + 4).collect();
+            match self.answer_one(&head, replies)? {
+                Fate::Keep => {}
+                fate @ (Fate::AwaitRoom | Fate::Close) => return Ok(fate),
+            }
+        }
+        Ok(Fate::Keep)
+    }
+
+    fn answer_one(&mut self, head: &[u8], replies: &Replies) -> io::Result<Fate> {
+        if wire::wants_websocket(head) {
+            self.service = Service::WebSocket;
+            self.stream.write_all(WEBSOCKET_REPLY)?;
+            return Ok(Fate::Keep);
+        }
+        match asked_length(head) {
+            BODY => self.stream.write_all(&replies.page)?,
+            MIDDLING => self.stream.write_all(&replies.middling)?,
+            length => {
+                self.stream.write_all(&reply_head(length))?;
+                self.owed = length;
+                return self.pay(&replies.fill);
+            }
+        }
+        Ok(Fate::Keep)
+    }
+
+    /// Sends what is owed as far as there is room.
+    fn pay(&mut self, fill: &[u8]) -> io::Result<Fate> {
+        while self.owed > 0 {
+            let chunk = fill.get(..usize::try_from(self.owed).unwrap_or(usize::MAX)).unwrap_or(fill);
+            match self.stream.write(chunk) {
+                Ok(count) => self.owed -= count as u64,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Fate::AwaitRoom),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Fate::Keep)
+    }
+
+    fn frames(&mut self, scratch: &mut [u8]) -> io::Result<Fate> {
+        let count = self.stream.read(scratch)?;
+        let Some(read) = scratch.get(..count).filter(|read| !read.is_empty()) else { return Ok(Fate::Close) };
+        self.pending.extend_from_slice(read);
+        while self.pending.len() >= CLIENT_FRAME.len() {
+            if !self.pending.starts_with(&CLIENT_FRAME) {
+                return Ok(Fate::Close);
+            }
+            self.pending.drain(..CLIENT_FRAME.len());
+            self.stream.write_all(&SERVER_FRAME)?;
         }
         Ok(Fate::Keep)
     }
@@ -219,14 +295,9 @@ impl Client {
             self.owed = u64::from_be_bytes(*count);
             self.pending.clear();
         }
-        while self.owed > 0 {
-            let chunk = fill.get(..usize::try_from(self.owed).unwrap_or(usize::MAX)).unwrap_or(fill);
-            match self.stream.write(chunk) {
-                Ok(count) => self.owed -= count as u64,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Fate::AwaitRoom),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Fate::Close)
+        Ok(match self.pay(fill)? {
+            Fate::Keep | Fate::Close => Fate::Close,
+            Fate::AwaitRoom => Fate::AwaitRoom,
+        })
     }
 }

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// One epoll instance and the room for its events.
 pub struct Reactor {
@@ -37,6 +37,23 @@ impl Reactor {
     /// As `epoll_ctl`.
     pub fn modify(&self, source: impl AsFd, token: u64, interest: EventFlags) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, source, EventData::new_u64(token), interest)?)
+    }
+
+    /// As [`Reactor::wait`], but on time to the microsecond: `epoll_wait` knows milliseconds only.
+    ///
+    /// # Errors
+    /// As `ppoll` and `epoll_wait`, a signal excepted.
+    pub fn wait_precisely(&mut self, deadline: Instant, ready: &mut Vec<u64>) -> io::Result<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(1),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        match poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], Some(&limit)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.wait(Instant::now(), ready)
     }
 
     /// Waits until something is ready or `deadline` is there; the tokens that became ready go to `ready`.

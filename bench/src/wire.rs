@@ -12,39 +12,100 @@ use memchr::memmem;
 pub const EXCHANGE: usize = 100;
 /// What a client sends into a tunnel and expects back.
 pub const PAYLOAD: [u8; EXCHANGE] = [b'x'; EXCHANGE];
-/// Body of the plain reply.
-pub const BODY: [u8; 100] = [b'b'; 100];
-/// Byte that fills bulk downloads.
+/// Length of the body that is sent when no other is asked for.
+pub const BODY: u64 = 100;
+/// Byte that fills bodies.
+pub const BODY_FILL: u8 = b'b';
+/// Byte that fills downloads through tunnels.
 pub const FILL: u8 = b'z';
 
-/// A whole plain reply: five fields and [`BODY`].
+/// The head of a plain reply with five fields, for a body of `length` bytes.
 #[must_use]
-pub fn reply() -> Vec<u8> {
-    let mut reply = format!(
+pub fn reply_head(length: u64) -> Vec<u8> {
+    format!(
         "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nServer: bench-origin\r\n\
-         Content-Type: text/plain\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\r\n",
-        BODY.len()
+         Content-Type: text/plain\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n\r\n"
     )
-    .into_bytes();
-    reply.extend_from_slice(&BODY);
+    .into_bytes()
+}
+
+/// A whole plain reply: its head and `length` bytes of [`BODY_FILL`].
+#[must_use]
+pub fn reply(length: u64) -> Vec<u8> {
+    let mut reply = reply_head(length);
+    let whole = reply.len() + usize::try_from(length).unwrap_or(0);
+    reply.resize(whole, BODY_FILL);
     reply
 }
 
-/// A browser-like GET with ten fields, about 415 bytes; `absolute` as a forward proxy wants it.
+/// A browser-like GET for `path` with ten fields, about 415 bytes; the target in the form a forward proxy or a server wants.
 #[must_use]
-pub fn get_request(origin: SocketAddrV4, form: TargetForm) -> Vec<u8> {
+pub fn get_request(host: &str, path: &str, form: TargetForm) -> Vec<u8> {
     let target = match form {
-        TargetForm::Absolute => format!("http://{origin}/assets/page?id=1"),
-        TargetForm::Origin => "/assets/page?id=1".to_owned(),
+        TargetForm::Absolute => format!("http://{host}{path}"),
+        TargetForm::Origin => path.to_owned(),
     };
     format!(
-        "GET {target} HTTP/1.1\r\nHost: {origin}\r\n\
+        "GET {target} HTTP/1.1\r\nHost: {host}\r\n\
          User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
          Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n\
-         Accept-Encoding: gzip, deflate\r\nReferer: http://{origin}/\r\nCookie: session=0123456789abcdef\r\n\
+         Accept-Encoding: gzip, deflate\r\nReferer: http://{host}/\r\nCookie: session=0123456789abcdef\r\n\
          Cache-Control: no-cache\r\nConnection: keep-alive\r\nDNT: 1\r\n\r\n"
     )
     .into_bytes()
+}
+
+/// The path that asks the origin for a body of `length` bytes; 0 means the ordinary page, of [`BODY`].
+#[must_use]
+pub fn path(length: u64) -> String {
+    if length == 0 { "/assets/page?id=1".to_owned() } else { format!("{BYTES}{length}?id=1") }
+}
+
+/// How many bytes of body the request in `head` asks for.
+#[must_use]
+pub fn asked_length(head: &[u8]) -> u64 {
+    let digits = head.strip_prefix(b"GET ").and_then(|rest| rest.strip_prefix(BYTES.as_bytes()));
+    let digits = digits.and_then(|rest| rest.split(|byte| !byte.is_ascii_digit()).next());
+    let number = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    number.unwrap_or(BODY)
+}
+
+/// Paths that begin so name the length of the body.
+const BYTES: &str = "/bytes/";
+
+/// What opens a WebSocket (RFC 6455 section 4.1), with the key of the RFC's own example.
+#[must_use]
+pub fn websocket_request(host: &str) -> Vec<u8> {
+    format!(
+        "GET {WEBSOCKET_PATH} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// Whether the request in `head` wants [`websocket_request`]'s path.
+#[must_use]
+pub fn wants_websocket(head: &[u8]) -> bool {
+    head.strip_prefix(b"GET ").is_some_and(|rest| rest.starts_with(WEBSOCKET_PATH.as_bytes()))
+}
+
+const WEBSOCKET_PATH: &str = "/websocket";
+/// The origin's answer to [`websocket_request`] (RFC 6455 section 4.2.2); the key being fixed, so is its answer.
+pub const WEBSOCKET_REPLY: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+/// A text frame of a client (RFC 6455 section 5.2): four bytes under a mask of zeros.
+pub const CLIENT_FRAME: [u8; 10] = *b"\x81\x84\0\0\0\0ping";
+/// The text frame the origin answers with.
+pub const SERVER_FRAME: [u8; 6] = *b"\x81\x04pong";
+
+/// Length of the complete answer to [`websocket_request`] in `buf`, or nothing yet.
+///
+/// # Errors
+/// When its status is not 101.
+pub fn websocket_reply(buf: &[u8]) -> anyhow::Result<Option<usize>> {
+    let Some(end) = memmem::find(buf, b"\r\n\r\n") else { return Ok(None) };
+    ensure!(buf.starts_with(b"HTTP/1.1 101"), "WebSocket answered {}", first_line(buf));
+    Ok(Some(end + 4))
 }
 
 /// How the request line names its target (RFC 9112 section 3.2).
@@ -118,18 +179,28 @@ pub fn connect_reply(buf: &[u8]) -> anyhow::Result<Option<usize>> {
 /// Length of the complete plain reply in `buf`, or nothing yet; status, length and body are checked.
 ///
 /// # Errors
-/// When the reply is not 200, has no or another Content-Length, or another body.
-pub fn get_reply(buf: &[u8]) -> anyhow::Result<Option<usize>> {
-    let Some(head_end) = memmem::find(buf, b"\r\n\r\n") else { return Ok(None) };
-    let (head, body) = buf.split_at(head_end + 4);
-    ensure!(head.starts_with(b"HTTP/1.1 200"), "GET answered {}", first_line(head));
-    ensure!(content_length(head) == Some(BODY.len()), "reply without its Content-Length of {}", BODY.len());
-    let Some(body) = body.get(..BODY.len()) else { return Ok(None) };
-    ensure!(body == BODY, "reply with another body");
-    Ok(Some(head_end + 4 + BODY.len()))
+/// When the reply is not 200, has no Content-Length of `body`, or another body.
+pub fn get_reply(buf: &[u8], body: u64) -> anyhow::Result<Option<usize>> {
+    let Some(head) = get_reply_head(buf, body)? else { return Ok(None) };
+    let whole = head + usize::try_from(body).unwrap_or(usize::MAX);
+    let Some(body) = buf.get(head..whole) else { return Ok(None) };
+    ensure!(body.iter().all(|byte| *byte == BODY_FILL), "reply with another body");
+    Ok(Some(whole))
 }
 
-fn content_length(head: &[u8]) -> Option<usize> {
+/// Length of the complete head of a plain reply in `buf`, or nothing yet; status and length are checked.
+///
+/// # Errors
+/// When the reply is not 200 or has no Content-Length of `body`.
+pub fn get_reply_head(buf: &[u8], body: u64) -> anyhow::Result<Option<usize>> {
+    let Some(end) = memmem::find(buf, b"\r\n\r\n") else { return Ok(None) };
+    let head = buf.get(..end + 4).unwrap_or_default();
+    ensure!(head.starts_with(b"HTTP/1.1 200"), "GET answered {}", first_line(head));
+    ensure!(content_length(head) == Some(body), "reply without its Content-Length of {body}");
+    Ok(Some(end + 4))
+}
+
+fn content_length(head: &[u8]) -> Option<u64> {
     let line = head
         .split(|byte| *byte == b'\n')
         .find(|line| line.get(..15).is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:")))?;
@@ -145,33 +216,51 @@ fn first_line(buf: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const ORIGIN: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(127, 0, 0, 11), 21000);
+    const HOST: &str = "127.0.0.11:21000";
 
     #[test]
     fn the_request_is_as_long_as_a_browsers() {
-        let request = get_request(ORIGIN, TargetForm::Absolute);
+        let request = get_request(HOST, &path(0), TargetForm::Absolute);
         assert!((400..=480).contains(&request.len()), "{} bytes", request.len());
         assert_eq!(memmem::find_iter(&request, b"\r\n").count(), 12, "request line, ten fields, empty line");
     }
 
     #[test]
-    fn our_own_reply_is_right_and_every_cut_of_it_waits() {
-        let reply = reply();
-        for cut in 0..reply.len() {
-            assert_eq!(get_reply(&reply[..cut]).expect("a part is no error"), None, "cut at {cut}");
+    fn the_length_asked_for_is_the_length_understood() {
+        for (asked, understood) in [(0, BODY), (1, 1), (10_240, 10_240), (100 << 20, 100 << 20)] {
+            let request = get_request(HOST, &path(asked), TargetForm::Origin);
+            assert_eq!(asked_length(&request), understood);
         }
-        assert_eq!(get_reply(&reply).expect("right"), Some(reply.len()));
+        assert!(wants_websocket(&websocket_request(HOST)));
+        assert!(!wants_websocket(&get_request(HOST, &path(0), TargetForm::Origin)));
+        assert_eq!(websocket_reply(WEBSOCKET_REPLY).expect("101"), Some(WEBSOCKET_REPLY.len()));
+        assert!(websocket_reply(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn our_own_reply_is_right_and_every_cut_of_it_waits() {
+        for length in [1, BODY, 1000] {
+            let reply = reply(length);
+            for cut in 0..reply.len() {
+                assert_eq!(
+                    get_reply(&reply[..cut], length).expect("a part is no error"),
+                    None,
+                    "cut at {cut}"
+                );
+            }
+            assert_eq!(get_reply(&reply, length).expect("right"), Some(reply.len()));
+        }
     }
 
     #[test]
     fn wrong_replies_are_failures() {
-        let text = String::from_utf8(reply()).expect("ascii");
+        let text = String::from_utf8(reply(BODY)).expect("ascii");
         for wrong in [
             text.replace("200 OK", "502 Bad"),
             text.replace("Length: 100", "Length: 99"),
             text.replace("bbb", "bbx"),
         ] {
-            assert!(get_reply(wrong.as_bytes()).is_err(), "{wrong}");
+            assert!(get_reply(wrong.as_bytes(), BODY).is_err(), "{wrong}");
         }
     }
 

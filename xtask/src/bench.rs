@@ -1,34 +1,32 @@
-//! `cargo xtask bench forward`: our proxy and real peers in turn, in one run, as ratios of CPU time.
+//! `cargo xtask bench forward` and `reverse`: our proxy and real peers in turn, in one run, as ratios of CPU time.
 //!
-//! Here is the order of things only. Load and origin are the package `bench/`, the peers' configurations
+//! Here is what both have in common at their start. Load and origin are the package `bench/`, the peers' configurations
 //! stand in `bench/peers/`, and `docs/benchmarks.md` says what is measured and how to read it.
 #![allow(clippy::disallowed_methods, reason = "a measuring tool: it looks itself whether a peer listens")]
 
-mod calls;
-mod case;
 mod cores;
-mod idle;
+mod forward;
 mod load;
 mod machine;
 mod options;
 mod peer;
 mod process_tree;
+mod reverse;
 mod rounds;
 mod site;
-mod start;
 mod table;
 
 use anyhow::{Result, bail};
 
-use case::Case;
 use cores::Cores;
 use load::Programs;
-use options::Options;
+use options::{Choice, Options};
 use peer::Peer;
+use rounds::Pace;
 
 /// Everything a case needs to know about this run.
-struct Bench {
-    options: Options,
+struct Bench<C> {
+    options: Options<C>,
     cores: Cores,
     programs: Programs,
     /// The peers that are installed and wanted.
@@ -42,42 +40,44 @@ struct Bench {
 /// missing or does not come up is said so and left out.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     match args.split_first() {
-        Some((word, rest)) if word == "forward" => forward(Options::read(rest)?),
+        Some((word, rest)) if word == "forward" => forward::run(Options::read(rest)?),
+        Some((word, rest)) if word == "reverse" => reverse::run(Options::read(rest)?),
         Some((word, _)) => bail!("no such benchmark: {word}\n\n{}", options::USAGE),
         None => bail!("which benchmark?\n\n{}", options::USAGE),
     }
 }
 
-fn forward(options: Options) -> Result<()> {
-    let cores = Cores::choose()?;
-    machine::raise_descriptors();
-    let programs = Programs::build(options.wants(Peer::Shoalway))?;
-    let peers = installed(&options, &programs);
-    machine::print_header(&cores, &peers);
-    let bench = Bench { options, cores, programs, peers };
-    if bench.options.calls {
-        return calls::run(&bench);
+impl<C: Choice> Bench<C> {
+    /// Chooses cores, builds what is to be built, looks who is there, and prints the report's head.
+    ///
+    /// # Errors
+    /// When there is one core only, or load and origin are not to be had.
+    fn prepare(options: Options<C>) -> Result<Self> {
+        let cores = Cores::choose()?;
+        machine::raise_descriptors();
+        let programs = Programs::find(options.build, options.wants(Peer::Shoalway))?;
+        let peers = installed(&options, &programs);
+        machine::print_header(&cores, &peers);
+        Ok(Self { options, cores, programs, peers })
     }
-    for case in bench.options.cases() {
-        match case {
-            Case::Get | Case::Connect | Case::Socks5 | Case::Bulk | Case::BulkSmall => {
-                rounds::run(&bench, case)?
-            }
-            Case::Idle => idle::run(&bench)?,
-            Case::Start => start::run(&bench)?,
-        }
+
+    /// How many rounds, and how long.
+    const fn pace(&self) -> Pace {
+        Pace { rounds: self.options.rounds, quick: self.options.quick }
     }
-    Ok(())
 }
 
 /// The wanted peers that are there; what is missing is printed with the line that installs it.
-fn installed(options: &Options, programs: &Programs) -> Vec<Peer> {
-    let (there, missing): (Vec<_>, Vec<_>) =
-        Peer::ALL.into_iter().filter(|peer| options.wants(*peer)).partition(|peer| {
-            if *peer == Peer::Shoalway { programs.shoalway.is_some() } else { peer.is_installed() }
-        });
+fn installed<C: Choice>(options: &Options<C>, programs: &Programs) -> Vec<Peer> {
+    let wanted = C::PEERS.iter().copied().filter(|peer| options.wants(*peer));
+    let (there, missing): (Vec<_>, Vec<_>) = wanted.partition(|peer| {
+        if *peer == Peer::Shoalway { programs.shoalway.is_some() } else { peer.is_installed() }
+    });
     if missing.contains(&Peer::Shoalway) {
-        eprintln!("shoalway: not built");
+        println!("shoalway: not built.");
+    }
+    if missing.contains(&Peer::Envoy) {
+        eprintln!("envoy is not installed, left out; to have it under target/: {}", peer::ENVOY_INSTALL);
     }
     let packages: Vec<_> = missing.iter().flat_map(|peer| peer.packages()).copied().collect();
     if !packages.is_empty() {

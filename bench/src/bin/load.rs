@@ -1,4 +1,4 @@
-//! The load generator, as a program: `bench-load --mode get|exchange|bulk|idle --proxy ADDR --via connect ...`.
+//! The load generator, as a program: `bench-load --mode get --proxy ADDR --via connect ...`.
 //!
 //! Prints one line about what was done; the process fails only when it could not run at all.
 

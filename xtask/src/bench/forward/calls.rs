@@ -5,15 +5,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::super::load::{self, Origin};
+use super::super::options::Choice;
+use super::super::peer::Peer;
+use super::super::rounds::Unit;
+use super::super::{machine, process_tree};
 use super::case::{Case, Row};
-use super::load::{self, Origin};
-use super::peer::Peer;
-use super::site::Running;
-use super::{Bench, machine, process_tree};
+use super::{Bench, load_command, start_peer};
 
 /// Prints a table of calls for each chosen case of ours, or of the peers named on the command line.
 ///
@@ -40,11 +42,11 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
 }
 
 fn count(bench: &Bench, case: Case, row: &Row, origin: &Origin, perf: &Path) -> Result<String> {
-    let running = Running::start(row.peer, row.door, &bench.cores, origin.ports, &bench.programs.ours())?;
+    let running = start_peer(bench, row, origin)?;
     let amount = case.warm_up();
-    let load = || load::command(&bench.programs, case, row, running.address(row.door), origin, amount);
+    let load = || load_command(&bench.programs, case, row, &running, origin, amount);
     load::run(load(), &bench.cores)?;
-    let counts = running.dir().join("calls.csv");
+    let counts = running.site().dir.join("calls.csv");
     let pids =
         process_tree::pids(running.root()).iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let known = CALLS.iter().filter(|call| Path::new(TRACEPOINTS).join(format!("sys_enter_{call}")).is_dir());
@@ -55,15 +57,16 @@ fn count(bench: &Bench, case: Case, row: &Row, origin: &Origin, perf: &Path) -> 
         .args(["stat", "-x,", "-e", &format!("raw_syscalls:sys_enter{events}"), "-p", &pids, "-o"])
         .arg(&counts);
     command.arg("--").arg(inner.get_program()).args(inner.get_args());
-    command.env("RUST_BACKTRACE", "0");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let outcome = load::run(command, &bench.cores)?;
+    let outcome = load::run(load::piped(command), &bench.cores)?;
     if outcome.failed > 0 {
         bail!("{} failed: {}", outcome.failed, outcome.error);
     }
     let text = fs::read_to_string(&counts).context("perf wrote no counts")?;
-    let units =
-        if case.is_bulk() { outcome.bytes as f64 / (1_u64 << 20) as f64 } else { outcome.done as f64 };
+    let units = if case.unit() == Unit::Gib {
+        outcome.bytes as f64 / (1_u64 << 20) as f64
+    } else {
+        outcome.done as f64
+    };
     Ok(report(case, row, &parse(&text), units))
 }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::Bench;
-use super::case::{Case, Door};
-use super::load::Origin;
-use super::peer::Peer;
-use super::site::{Running, Site};
-use super::table::{Line, Summary, Table};
+use super::super::load::Origin;
+use super::super::peer::Peer;
+use super::super::site::{Door, Running};
+use super::super::table::{Line, Summary, Table};
+use super::case::Case;
+use super::{Bench, prepare};
 
 /// Measures every peer and prints the table.
 ///
@@ -45,6 +45,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
         ratio: "starts per second",
         more: &[],
         target: None,
+        against: &[],
         lines,
     };
     println!("{}", table.markdown());
@@ -52,10 +53,10 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
 }
 
 fn once(bench: &Bench, peer: Peer, origin: &Origin) -> Result<Duration> {
-    let site = Site::prepare(peer, origin.ports)?;
+    let site = prepare(peer, origin)?;
     let ours = bench.programs.ours();
     if peer != Peer::Shoalway {
-        let (command, at) = (peer.command(&site.dir, &ours), site.address(Door::Proxy));
+        let (command, at) = (super::command(peer, &site.dir, &ours), site.address(Door::Proxy));
         return Running::timed(command, site, at, &bench.cores);
     }
     ensure!(TcpListener::bind(DEFAULT_PORT).is_ok(), "its default port {DEFAULT_PORT} is in use");

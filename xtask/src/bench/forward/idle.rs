@@ -4,12 +4,12 @@
 
 use anyhow::Result;
 
+use super::super::load::{Held, Origin};
+use super::super::peer::Peer;
+use super::super::table::{Line, Summary, Table};
+use super::super::{machine, process_tree};
 use super::case::{Case, Row};
-use super::load::{self, Held, Origin};
-use super::peer::Peer;
-use super::site::Running;
-use super::table::{Line, Summary, Table};
-use super::{Bench, machine, process_tree};
+use super::{Bench, load_command, start_peer};
 
 /// Measures every peer in fresh processes and prints the table.
 ///
@@ -32,7 +32,15 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     let lines = rows.iter().zip(&samples).map(|(row, sample)| line(row, sample)).collect();
     let title = format!("{}, {count} open at once", Case::Idle.title());
     let cost = "bytes per tunnel";
-    let table = Table { title: &title, cost, ratio: "tunnels per memory", more: &[], target: None, lines };
+    let table = Table {
+        title: &title,
+        cost,
+        ratio: "tunnels per memory",
+        more: &[],
+        target: None,
+        against: &[],
+        lines,
+    };
     println!("{}", table.markdown());
     Ok(())
 }
@@ -41,22 +49,17 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
 const RESERVE: u64 = 4_000;
 
 fn measure(bench: &Bench, row: &Row, origin: &Origin, count: u64) -> Result<f64> {
-    let running = Running::start(row.peer, row.door, &bench.cores, origin.ports, &bench.programs.ours())?;
+    let running = start_peer(bench, row, origin)?;
     let open = |count| {
-        let at = running.address(row.door);
-        Held::open(load::command(&bench.programs, Case::Idle, row, at, origin, count), &bench.cores)
+        let command = load_command(&bench.programs, Case::Idle, row, &running, origin, count);
+        Held::open(command, &bench.cores)
     };
     // A few first, so that what is allocated once is not charged to the many.
     drop(open(20)?);
     let before = process_tree::memory_kib(running.root());
     let held = open(count)?;
     let after = process_tree::memory_kib(running.root());
-    anyhow::ensure!(
-        held.tunnels == count,
-        "only {} of {count} tunnels: {}",
-        held.tunnels,
-        running.last_words()
-    );
+    anyhow::ensure!(held.count == count, "only {} of {count} tunnels: {}", held.count, running.last_words());
     Ok(after.saturating_sub(before) as f64 * 1024.0 / count as f64)
 }
 

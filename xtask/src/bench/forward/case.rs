@@ -1,10 +1,13 @@
 //! The cases: what is measured, who takes part and by which door, and how much work one round is.
 
-use super::peer::Peer;
+use super::super::options::Choice;
+use super::super::peer::Peer;
+use super::super::rounds::{Job, Unit};
+use super::super::site::Door;
 
 /// One measurement, one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Case {
+pub(in super::super) enum Case {
     /// Plain GET, keep-alive, 64 connections.
     Get,
     /// CONNECT, exchange of 100 bytes, close; 16 at once.
@@ -43,14 +46,6 @@ impl Via {
     }
 }
 
-/// Which port of a peer is used; HAProxy and nginx have one for each job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Door {
-    Proxy,
-    RelayEcho,
-    RelaySource,
-}
-
 /// One line of a case's table: a peer in a role.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
@@ -64,21 +59,6 @@ pub(super) struct Row {
 }
 
 impl Case {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Get, Self::Connect, Self::Socks5, Self::Bulk, Self::BulkSmall, Self::Idle, Self::Start];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::Connect => "connect",
-            Self::Socks5 => "socks5",
-            Self::Bulk => "bulk",
-            Self::BulkSmall => "bulk-1m",
-            Self::Idle => "idle",
-            Self::Start => "start",
-        }
-    }
-
     /// Headline of its table.
     pub(super) const fn title(self) -> &'static str {
         match self {
@@ -107,9 +87,21 @@ impl Case {
         matches!(self, Self::Bulk | Self::BulkSmall)
     }
 
-    /// Whether its unit is the GiB; else it is the request or tunnel.
-    pub(super) const fn is_bulk(self) -> bool {
-        matches!(self, Self::Bulk | Self::BulkSmall)
+    /// What one costs is told in this.
+    pub(super) const fn unit(self) -> Unit {
+        match self {
+            Self::Get | Self::Start => Unit::Request,
+            Self::Connect | Self::Socks5 | Self::Idle => Unit::Tunnel,
+            Self::Bulk | Self::BulkSmall => Unit::Gib,
+        }
+    }
+
+    /// What its rounds need to know.
+    pub(super) fn job(self) -> Job {
+        // The two best lines of bulk lie within a few per cent.
+        let pairs = if self == Self::Bulk { 7 } else { 0 };
+        let (name, title, unit) = (self.name(), self.title(), self.unit());
+        Job { name, title, unit, warm_up: self.warm_up(), target: self.target(), against: &[], pairs }
     }
 
     /// Who takes part.
@@ -132,7 +124,7 @@ impl Case {
                 .chain(socks)
                 .chain(references(Door::RelayEcho, "TCP relay, for reference"))
                 .collect(),
-            Self::Start => Peer::ALL.map(|peer| row(peer, Via::Direct, Door::Proxy)).into(),
+            Self::Start => Peer::FORWARD.map(|peer| row(peer, Via::Direct, Door::Proxy)).into(),
         }
     }
 
@@ -179,11 +171,11 @@ mod tests {
 
     #[test]
     fn ours_is_in_every_case_and_every_peer_in_some() {
-        for case in Case::ALL {
+        for case in Case::ALL.iter().copied() {
             assert!(case.rows().iter().any(|row| row.peer == Peer::Shoalway), "{}", case.name());
         }
-        for peer in Peer::ALL {
-            let measured = Case::ALL.into_iter().filter(|case| *case != Case::Start);
+        for peer in Peer::FORWARD {
+            let measured = Case::ALL.iter().copied().filter(|case| *case != Case::Start);
             assert!(measured.flat_map(Case::rows).any(|row| row.peer == peer), "{}", peer.name());
         }
     }
