@@ -5,8 +5,10 @@
 //! except for the address of a DNS-over-HTTPS server that is given by name. Not here: sockets (`run/listeners`),
 //! when it happens (`run`, `reload`).
 
+mod certificates;
 mod names;
 mod own_addresses;
+mod sites;
 mod streams;
 mod upstreams;
 
@@ -29,6 +31,7 @@ use shoalway_net::tls::TlsConfigError;
 use shoalway_net::tls_client::{TlsClient, TlsClientConfig};
 use shoalway_net::tls_server::TlsServer;
 use shoalway_policy::{Cidr, CidrError};
+use shoalway_reverse::site_plan::{PlanError, SitePlan};
 use shoalway_reverse::stream_plan::StreamPlan;
 use shoalway_reverse::udp_gateway::DatagramPlan;
 use shoalway_reverse::upstream::Upstream;
@@ -41,6 +44,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use certificates::SiteCertificates;
 pub use names::{Addresses, addresses_of_servers};
 use streams::StreamKeeper;
 use upstreams::{Keeper, Maker};
@@ -69,6 +73,12 @@ pub enum WiringError {
     /// TLS towards upstreams cannot be set up.
     #[error("TLS towards upstreams: {0}")]
     UpstreamTls(#[source] TlsConfigError),
+    /// Certificate and key of a site cannot be used.
+    #[error("the certificate of a site cannot be used: {0}")]
+    SiteCertificate(#[source] TlsConfigError),
+    /// Sites do not go together.
+    #[error("sites: {0}")]
+    Sites(#[source] PlanError),
     /// The resolver cannot be set up.
     #[error("TLS towards DNS servers: {0}")]
     DnsTls(#[source] TlsConfigError),
@@ -106,6 +116,14 @@ pub struct Parts {
     tls_exits: Option<TlsClient>,
     upstreams: Keeper,
     streams: StreamKeeper,
+    certificates: SiteCertificates,
+}
+
+impl Parts {
+    /// Reads certificates of sites again whose files have changed. Looks at files, so not on a shard.
+    pub fn look_again_at_certificates(&mut self) {
+        self.certificates.look_again();
+    }
 }
 
 /// What stands behind a listener.
@@ -113,6 +131,8 @@ pub struct Parts {
 pub enum Plan {
     /// The forward proxy.
     Forward(Arc<ForwardPlan>),
+    /// All sites of an address.
+    Sites(Arc<SitePlan>),
     /// A stream of connections.
     Stream(Arc<StreamPlan>),
     /// A stream of datagrams.
@@ -189,12 +209,19 @@ pub fn build(
     };
     let config = DialConfig::default();
     let dialer = Dialer::new(resolver.clone(), Arc::new(guard(settings, from)), config);
-    let (upstreams, streams) = match before {
-        Some(old) => (old.upstreams.clone(), old.streams.clone()),
-        None => (Keeper::new()?, StreamKeeper::default()),
+    let (upstreams, streams, certificates) = match before {
+        Some(old) => (old.upstreams.clone(), old.streams.clone(), old.certificates.clone()),
+        None => (Keeper::new()?, StreamKeeper::default(), SiteCertificates::default()),
     };
-    let mut parts =
-        Parts { fingerprints: settings.fingerprints, resolver, tls_listeners, tls_exits, upstreams, streams };
+    let mut parts = Parts {
+        fingerprints: settings.fingerprints,
+        resolver,
+        tls_listeners,
+        tls_exits,
+        upstreams,
+        streams,
+        certificates,
+    };
     let forward = Forward::new(settings, &parts, &dialer, from)?;
     let left =
         from.left.iter().map(|listening| forward.plan(&as_if_it_stayed(listening, settings))).collect();
@@ -228,11 +255,11 @@ fn plans(
             Role::Forward(_) => Plan::Forward(forward.plan(listening)),
             Role::Stream(name) => streams::plan(name, listening, &ground, &mut maker, &mut parts.streams)?
                 .ok_or_else(|| WiringError::NoPlan { listener: listening.binding.name.clone() })?,
-            Role::Sites { .. } => {
-                return Err(WiringError::NoPlan { listener: listening.binding.name.clone() });
-            }
+            Role::Sites { .. } => sites::plan(listening, &ground, &mut maker, &mut parts.certificates)?,
         });
     }
+    let names: Vec<Arc<str>> = from.listening.iter().map(|one| Arc::clone(&one.counted.name)).collect();
+    parts.certificates.retain(&names);
     let made = maker.made();
     parts.upstreams = made.keeper;
     Ok((plans, made.watches))
@@ -394,7 +421,7 @@ fn tls_server(listeners: &[ListenerSettings]) -> Result<Option<TlsServer>, Wirin
     let Some(tls) = listeners.iter().find_map(|listener| listener.tls.as_ref()) else { return Ok(None) };
     let TlsSettings { cert, key, client_ca } = tls;
     let client_ca = client_ca.as_ref().map(read).transpose()?;
-    let alpn: &[&[u8]] = &[b"http/1.1"];
+    let alpn: &[&[u8]] = &[b"h2", b"http/1.1"];
     TlsServer::from_pem(&read(cert)?, &read(key)?, client_ca.as_deref(), alpn)
         .map(Some)
         .map_err(WiringError::Certificate)

@@ -18,6 +18,7 @@ use route::{Kind, Route, To};
 use shoalway_http::answer::Answer;
 use shoalway_http::auth::{Basic, proxy_authorization};
 use shoalway_http::h1::ServerConnection;
+use shoalway_http::h2::{Form, ServerH2};
 use shoalway_http::service::{Failed, Next, Service, Settled, Tunnel};
 use shoalway_http::{level, loops};
 use shoalway_net::connect::{ConnectError, ConnectErrorKind, Session};
@@ -41,6 +42,18 @@ pub(super) fn spawn(client: Client) {
     let service = Box::new(HttpService::new(forward, peer, Arc::clone(admitted.counters())));
     let tasks = shard.tasks().clone();
     tasks.spawn(ServerConnection::new(shard, config, stream, service, admitted));
+}
+
+/// Serves an HTTP/2 client: each of its streams is a request, or a tunnel, of its own.
+pub(super) fn spawn_h2(client: Client) {
+    let Client { shard, forward, stream, peer, admitted } = client;
+    let config = Rc::clone(forward.server());
+    let counters = Arc::clone(admitted.counters());
+    let make = move || -> Box<dyn Service> {
+        Box::new(HttpService::new(Rc::clone(&forward), peer, Arc::clone(&counters)))
+    };
+    let tasks = shard.tasks().clone();
+    tasks.spawn(ServerH2::new(shard, config, stream, Form::Absolute, Box::new(make), admitted));
 }
 
 /// What stands behind one HTTP connection.

@@ -33,8 +33,14 @@ pub(crate) fn accept(forward: &Rc<Forward>, shard: &Rc<Shard>, accepted: Accepte
         Some(tls) => {
             let tasks = shard.tasks().clone();
             tasks.spawn(async move {
-                if let Some(stream) = handshake(&forward, &tls, stream).await {
-                    serve(Client { shard, forward, stream, peer, admitted });
+                match handshake(&forward, &tls, stream).await {
+                    Some((stream, Spoken::Http2)) => {
+                        http::spawn_h2(Client { shard, forward, stream, peer, admitted });
+                    }
+                    Some((stream, Spoken::FirstBytes)) => {
+                        serve(Client { shard, forward, stream, peer, admitted });
+                    }
+                    None => {}
                 }
             });
         }
@@ -47,10 +53,21 @@ pub(crate) fn serve(client: Client) {
     tasks.spawn(Sniff::new(client));
 }
 
-async fn handshake(forward: &Forward, tls: &TlsServer, tcp: TcpStream) -> Option<Stream> {
+/// What was agreed on by ALPN (RFC 7301).
+enum Spoken {
+    Http2,
+    /// Nothing, or HTTP/1.1: the first bytes decide, so SOCKS inside TLS works too.
+    FirstBytes,
+}
+
+async fn handshake(forward: &Forward, tls: &TlsServer, tcp: TcpStream) -> Option<(Stream, Spoken)> {
     let deadline = Instant::now() + forward.plan().limits.head;
     match tls.accept(tcp, deadline).await {
-        Ok(stream) => Some(Stream::new(Io::TlsServer(Box::new(stream)))),
+        Ok(stream) => {
+            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let spoken = if is_h2 { Spoken::Http2 } else { Spoken::FirstBytes };
+            Some((Stream::new(Io::TlsServer(Box::new(stream))), spoken))
+        }
         Err(error) => {
             tracing::debug!(%error, "TLS handshake with a client failed");
             None
