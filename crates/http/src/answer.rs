@@ -27,6 +27,13 @@ impl Answer {
         answer.field("Content-Type", content_type).field("Cache-Control", "no-store")
     }
 
+    /// An answer of this type and body, of which caches may think as they like.
+    #[must_use]
+    pub fn content(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let answer = Self { status, close: false, fields: Vec::new(), body: body.into() };
+        answer.field("Content-Type", content_type)
+    }
+
     /// An answer without content.
     #[must_use]
     pub const fn empty(status: u16) -> Self {
@@ -130,6 +137,14 @@ impl Answer {
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// Appends the head alone to `out`, for content of this length that comes from elsewhere, and for a connection that
+    /// is not used again.
+    pub fn write_head(&self, out: &mut Vec<u8>, length: u64) {
+        out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status)).as_bytes());
+        out.extend_from_slice(&self.fields);
+        out.extend_from_slice(format!("Content-Length: {length}\r\nConnection: close\r\n\r\n").as_bytes());
     }
 
     /// Appends the whole message to `out`. `head_only` answers HEAD; `close` says that the connection ends for

@@ -2,6 +2,8 @@
 //!
 //! What is where:
 //!
+//! - [`site_plan`]: what a listener of sites does; [`http_gateway`] does it: [`routes`], [`files`], [`compress`]; a
+//!   request's tries are in [`attempt`], whom to believe about clients in [`trusted`], traces in [`trace`];
 //! - [`upstream`]: named groups of endpoints and how each endpoint fares; [`balance`]: the choice among them;
 //! - [`outlier`], [`health`]: who is put aside, by its failures or by checks; [`discovery`]: who there is;
 //! - [`breaker`], [`budget`], [`retry`]: how much may be under way, retried, and what may be retried at all;
@@ -15,6 +17,17 @@
 //! ```
 //! Not here: HTTP itself (`http`), rules (`policy`), sockets (`net`), the configuration file (`app`).
 
+pub mod site_plan;
+
+pub mod http_gateway;
+pub mod routes;
+
+pub mod attempt;
+pub mod compress;
+pub mod files;
+pub mod trace;
+pub mod trusted;
+
 pub mod upstream;
 
 pub mod balance;
@@ -23,6 +36,11 @@ pub mod health;
 pub mod outlier;
 
 pub mod discovery;
+
+pub mod sni;
+pub mod stream_plan;
+pub mod tcp_gateway;
+pub mod udp_gateway;
 
 pub mod breaker;
 pub mod budget;

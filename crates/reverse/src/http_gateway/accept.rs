@@ -1,0 +1,207 @@
+//! Takes connections: the PROXY header where one is due, TLS, and which HTTP is spoken.
+//!
+//! A header is read to its last byte and no further, so that TLS finds its own first byte. It is required of everybody or
+//! of nobody (PROXY protocol, section 2): a listener that took it as it comes would let clients choose their address.
+//! Whoever fails before HTTP is closed without a word. Not here: requests (`service.rs`).
+
+use super::Gateway;
+use super::service::{Arrival, SiteService};
+use shoalway_http::h1::ServerConnection;
+use shoalway_http::h2::{Form, ServerH2};
+use shoalway_http::service::Service;
+use shoalway_net::admission::Admitted;
+use shoalway_net::buffers::Class;
+use shoalway_net::deadline::Wait;
+use shoalway_net::listener::Accepted;
+use shoalway_net::shard::Shard;
+use shoalway_net::stream::{Io, Stream};
+use shoalway_wire::first_bytes::{Verdict, detect};
+use shoalway_wire::proxy_protocol;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+/// Takes a fresh connection.
+pub(super) fn accept(gateway: Rc<Gateway>, shard: &Rc<Shard>, accepted: Accepted) {
+    let Accepted { stream, peer, admitted } = accepted;
+    let settings = gateway.plan.settings();
+    if settings.proxy_protocol.is_none() && settings.tls.is_none() && !settings.http2 {
+        let arrival = arrival(peer, Transport::Plain, &admitted);
+        return serve_h1(gateway, shard, Stream::tcp(stream), arrival, admitted);
+    }
+    let tasks = shard.tasks().clone();
+    let shard = Rc::clone(shard);
+    tasks.spawn(async move {
+        let opened = Box::pin(open(&gateway, &shard, stream, peer)).await;
+        let Some(Opened { stream, peer, transport, version }) = opened else { return };
+        let arrival = arrival(peer, transport, &admitted);
+        match version {
+            Version::H1 => serve_h1(gateway, &shard, stream, arrival, admitted),
+            Version::H2 => serve_h2(gateway, &shard, stream, arrival, admitted),
+        }
+    });
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Plain,
+    Tls,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    H1,
+    H2,
+}
+
+struct Opened {
+    stream: Stream,
+    peer: SocketAddr,
+    transport: Transport,
+    version: Version,
+}
+
+fn arrival(peer: SocketAddr, transport: Transport, admitted: &Admitted) -> Arrival {
+    Arrival { peer, secure: transport == Transport::Tls, counters: Arc::clone(admitted.counters()) }
+}
+
+async fn open(
+    gateway: &Gateway,
+    shard: &Rc<Shard>,
+    mut tcp: TcpStream,
+    mut peer: SocketAddr,
+) -> Option<Opened> {
+    let settings = gateway.plan.settings();
+    let deadline = Instant::now() + settings.limits.head;
+    if let Some(senders) = &settings.proxy_protocol {
+        if !senders.contains(peer.ip()) {
+            tracing::debug!("a connection without the right to a PROXY header");
+            return None;
+        }
+        let header = timeout_at(deadline, read_header(&mut tcp)).await.ok()?;
+        peer = header.ok()?.unwrap_or(peer);
+    }
+    let Some(tls) = &settings.tls else {
+        let mut stream = Stream::tcp(tcp);
+        let version = if settings.http2 { sniff(gateway, shard, &mut stream).await? } else { Version::H1 };
+        return Some(Opened { stream, peer, transport: Transport::Plain, version });
+    };
+    match tls.accept(tcp, deadline).await {
+        Ok(stream) => {
+            let is_h2 = settings.http2 && stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let version = if is_h2 { Version::H2 } else { Version::H1 };
+            let stream = Stream::new(Io::TlsServer(Box::new(stream)));
+            Some(Opened { stream, peer, transport: Transport::Tls, version })
+        }
+        Err(error) => {
+            tracing::debug!(%error, "TLS handshake with a client failed");
+            None
+        }
+    }
+}
+
+/// Reads a PROXY header. The address it speaks for, or none where the proxy speaks for itself.
+async fn read_header(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, NoHeader> {
+    let (mut header, mut seen) = (Vec::new(), [0; 1_024]);
+    loop {
+        let n = tcp.peek(&mut seen).await.map_err(|_broken| NoHeader)?;
+        let fresh = seen.get(..n).filter(|fresh| !fresh.is_empty()).ok_or(NoHeader)?;
+        let before = header.len();
+        header.extend_from_slice(fresh);
+        let (client, length) = match proxy_protocol::decode(&header).map_err(|_bad| NoHeader)? {
+            None => (None, header.len()),
+            Some((parsed, length)) => (Some(parsed.endpoints.client()), length),
+        };
+        // Taken from the socket only as far as it is the header's: what follows is the client's.
+        let due = seen.get_mut(..length.saturating_sub(before)).ok_or(NoHeader)?;
+        tcp.read_exact(due).await.map_err(|_broken| NoHeader)?;
+        if let Some(client) = client {
+            return Ok(client.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port())));
+        }
+    }
+}
+
+/// There is no header, or a broken one.
+struct NoHeader;
+
+/// Waits for as many bytes as tell HTTP/2 from all else, and puts them back.
+async fn sniff(gateway: &Gateway, shard: &Rc<Shard>, stream: &mut Stream) -> Option<Version> {
+    let deadline = shard.deadline();
+    deadline.after(gateway.plan.settings().limits.head, Wait::Idle);
+    let mut held = None;
+    let verdict = poll_fn(|cx| match poll_verdict(cx, shard, stream, &mut held) {
+        Poll::Ready(verdict) => Poll::Ready(verdict),
+        Poll::Pending => deadline.poll(cx).map(|_expired| None),
+    })
+    .await?;
+    if let Some(buffer) = held {
+        stream.unread(buffer.filled());
+    }
+    match verdict {
+        Verdict::Http2Preface => Some(Version::H2),
+        // What is no HTTP at all is told so by the engine.
+        Verdict::Http
+        | Verdict::Socks4
+        | Verdict::Socks5
+        | Verdict::Tls
+        | Verdict::Unknown
+        | Verdict::NeedMore => Some(Version::H1),
+    }
+}
+
+fn poll_verdict(
+    cx: &mut Context<'_>,
+    shard: &Shard,
+    stream: &mut Stream,
+    held: &mut Option<shoalway_net::buffers::Buffer>,
+) -> Poll<Option<Verdict>> {
+    loop {
+        let mut buffer = match held.take() {
+            Some(buffer) => buffer,
+            None => shard.buffers().take(Class::Small),
+        };
+        let filled = stream.poll_fill(cx, buffer.space());
+        match filled {
+            Poll::Pending => {
+                *held = (!buffer.is_empty()).then_some(buffer);
+                return Poll::Pending;
+            }
+            Poll::Ready(_) => {
+                let n = ready!(filled).unwrap_or_default();
+                if n == 0 {
+                    return Poll::Ready(None);
+                }
+                buffer.commit(n);
+                let verdict = detect(buffer.filled());
+                *held = Some(buffer);
+                if verdict != Verdict::NeedMore {
+                    return Poll::Ready(Some(verdict));
+                }
+            }
+        }
+    }
+}
+
+fn serve_h1(gateway: Rc<Gateway>, shard: &Rc<Shard>, stream: Stream, arrival: Arrival, admitted: Admitted) {
+    let config = Rc::clone(&gateway.server);
+    let service = Box::new(SiteService::new(gateway, Rc::new(arrival)));
+    let connection = ServerConnection::new(Rc::clone(shard), config, stream, service, admitted);
+    shard.tasks().spawn(connection);
+}
+
+fn serve_h2(gateway: Rc<Gateway>, shard: &Rc<Shard>, stream: Stream, arrival: Arrival, admitted: Admitted) {
+    let config = Rc::clone(&gateway.server);
+    let arrival = Rc::new(arrival);
+    let slot = Rc::clone(&gateway.slot);
+    let make = move || -> Box<dyn Service> {
+        let current = slot.current().unwrap_or_else(|| Rc::clone(&gateway));
+        Box::new(SiteService::new(current, Rc::clone(&arrival)))
+    };
+    let connection = ServerH2::new(Rc::clone(shard), config, stream, Form::Origin, Box::new(make), admitted);
+    shard.tasks().spawn(connection);
+}

@@ -1,0 +1,291 @@
+//! What stands behind one connection, or one stream of HTTP/2: decides about requests, edits them, settles them.
+//!
+//! Hot path. What was learned from one request serves the next: the site of its host, the lines that tell upstreams of the
+//! client, the route of a target that is asked for again. Nothing is allocated for a request that repeats. What is where:
+//! `choose.rs` finds site and route, `act.rs` does what the route says, `journal.rs` writes it down. Not here: messages
+//! and exchanges (`http/h1`), tries (`attempt.rs`).
+
+mod act;
+mod choose;
+mod journal;
+
+use super::forwarding::drop_told;
+use super::{Gateway, RouteOnShard, answers, tunnel};
+use crate::attempt::Attempt;
+use crate::files::Found;
+use crate::routes::{HostPolicy, Scratch, Then, ToUpstream};
+use crate::trace;
+use choose::{Choice, Place};
+use shoalway_http::answer::Answer;
+use shoalway_http::pool::Upstream;
+use shoalway_http::service::{Attempt as Tried, Failed, Next, Service, Settled, Tunnel};
+use shoalway_http::{level, loops};
+use shoalway_net::connect::{Connect, Session};
+use shoalway_net::counters::ListenerCounters;
+use shoalway_net::shard::Shard;
+use shoalway_wire::http1::compose::{Edits, Lines};
+use shoalway_wire::http1::framing::Version;
+use shoalway_wire::http1::hop_by_hop::{self, Switch};
+use shoalway_wire::http1::known::Known;
+use shoalway_wire::http1::request::RequestView;
+use shoalway_wire::http1::response::ResponseView;
+use shoalway_wire::http1::target::RequestTarget;
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where requests come from.
+pub(super) struct Arrival {
+    /// The client, or the proxy before us; by the PROXY header where there was one.
+    pub(super) peer: SocketAddr,
+    /// Over TLS.
+    pub(super) secure: bool,
+    pub(super) counters: Arc<ListenerCounters>,
+}
+
+/// See above.
+pub(super) struct SiteService {
+    gateway: Rc<Gateway>,
+    arrival: Rc<Arrival>,
+    /// Of the current request: the peer, or whom a trusted proxy speaks for.
+    client: IpAddr,
+    /// The host of the last request.
+    place: Option<Place>,
+    /// What the last target was, and what was made of it.
+    choice: Choice,
+    /// The current request's.
+    route: Option<Rc<RouteOnShard>>,
+    /// What upstreams are told, and for which version that holds; none: to be written anew.
+    told: Lines,
+    told_for: Option<Version>,
+    attempt: Attempt,
+    scratch: Scratch,
+    /// Puts a file here while its request waits.
+    found: Rc<RefCell<Option<Found>>>,
+    /// What the log says of an answer made here.
+    outcome: Option<&'static str>,
+}
+
+impl SiteService {
+    pub(super) fn new(gateway: Rc<Gateway>, arrival: Rc<Arrival>) -> Self {
+        Self {
+            gateway,
+            client: arrival.peer.ip(),
+            arrival,
+            place: None,
+            choice: Choice::default(),
+            route: None,
+            told: Lines::new(),
+            told_for: None,
+            attempt: Attempt::default(),
+            scratch: Scratch::default(),
+            found: Rc::default(),
+            outcome: None,
+        }
+    }
+
+    /// Another plan counts since the last request: nothing of what was learned does.
+    fn refresh(&mut self) {
+        if !self.gateway.slot.is_current(&self.gateway)
+            && let Some(current) = self.gateway.slot.current()
+        {
+            self.gateway = current;
+            self.place = None;
+            self.choice = Choice::default();
+            self.told_for = None;
+        }
+    }
+
+    fn answer(&mut self, answer: Answer, outcome: &'static str) -> Next {
+        self.outcome = Some(outcome);
+        Next::Answer(answer)
+    }
+
+    fn to_upstream(&self) -> Option<&ToUpstream> {
+        match &self.route.as_ref()?.route.then {
+            Then::Upstream(to) => Some(to),
+            Then::Redirect(_) | Then::Files(_) | Then::Answer(_) => None,
+        }
+    }
+
+    fn retry_after(&self) -> u32 {
+        self.to_upstream().map_or(DEFAULT_RETRY_AFTER, |to| to.backend.retry_after)
+    }
+
+    fn host_edits(&self, to: &ToUpstream, request: RequestView<'_>, edits: &mut Edits) {
+        let sent = request.get_all(Known::Host).next();
+        match (&to.host, sent) {
+            (HostPolicy::Set(host), Some(field)) => {
+                edits.replace(field.index, b"Host", host.as_bytes());
+            }
+            (HostPolicy::Set(host), None) => {
+                edits.add(b"Host", host.as_bytes());
+            }
+            (HostPolicy::Keep, Some(_)) => {}
+            // HTTP/1.0 may leave it out, 1.1 may not.
+            (HostPolicy::Keep, None) => {
+                if let Some(picked) = self.attempt.picked() {
+                    let address = match &picked.endpoint().key().address {
+                        crate::upstream::Address::Net(target) => target.to_string(),
+                        crate::upstream::Address::Unix(_) => "localhost".to_owned(),
+                    };
+                    edits.add(b"Host", address.as_bytes());
+                }
+            }
+        }
+    }
+
+    /// Names the endpoint for the next request, where the client does not name it already.
+    fn stick(&self, to: &ToUpstream, edits: &mut Edits) {
+        let (Some(cookie), Some(picked)) = (&to.backend.sticky, self.attempt.picked()) else { return };
+        let Some(id) = picked.sticky_id() else { return };
+        if self.choice.sticky == Some(id) {
+            return;
+        }
+        let secure = if self.arrival.secure { "; Secure" } else { "" };
+        let age = cookie.max_age.map_or_else(String::new, |age| format!("; Max-Age={}", age.as_secs()));
+        let value = format!("{}={id}; Path=/; HttpOnly; SameSite=Lax{secure}{age}", cookie.name);
+        edits.add(b"Set-Cookie", value.as_bytes());
+    }
+}
+
+const DEFAULT_RETRY_AFTER: u32 = 5;
+
+impl Service for SiteService {
+    fn decide(&mut self, shard: &Rc<Shard>, request: RequestView<'_>) -> Next {
+        let found = self.found.borrow_mut().take();
+        if let Some(found) = found {
+            return self.serve_file(shard, found);
+        }
+        self.refresh();
+        self.route = None;
+        self.outcome = None;
+        let (authority, target) = match request.target() {
+            RequestTarget::Origin(target) => (request.host().unwrap_or_default(), target),
+            RequestTarget::Absolute { authority, path, .. } if request.has(Known::Host) => (authority, path),
+            RequestTarget::Absolute { .. } => return self.answer(answers::no_host(), "bad_host"),
+            RequestTarget::Authority(_) => return self.answer(answers::no_tunnels(), "not_allowed"),
+            RequestTarget::Asterisk => return self.answer(answers::options(), "ended_here"),
+        };
+        if let Some(answer) = loops::answer(request) {
+            return self.answer(answer, "ended_here");
+        }
+        if !self.find_place(authority) {
+            return self.answer(answers::no_site(), "no_site");
+        }
+        self.find_client(request, authority);
+        match self.find_route(request, authority, target) {
+            Ok(Some(route)) => {
+                self.route = Some(Rc::clone(&route));
+                self.act(shard, request, &route, authority, target)
+            }
+            Ok(None) => self.answer(answers::no_route(), "no_route"),
+            Err(bad) => self.answer(answers::bad_path(bad), bad.word()),
+        }
+    }
+
+    fn session(&self) -> Session {
+        Session {
+            client: SocketAddr::new(self.client, self.arrival.peer.port()),
+            user: None,
+            target: Rc::clone(&self.gateway.nowhere),
+            limit: self.gateway.plan.settings().limits.connect,
+            permit: None,
+        }
+    }
+
+    fn permits(&self, _addr: SocketAddr) -> bool {
+        // Endpoints are the operator's, and one's connections are nobody else's.
+        true
+    }
+
+    fn edit_request(&mut self, request: RequestView<'_>, edits: &mut Edits) {
+        let Some(to) = self.to_upstream() else { return };
+        let passes = to.upgrade && level::passes_upgrade(request);
+        hop_by_hop::mark(&request, edits, if passes { Switch::Pass } else { Switch::Drop });
+        drop_told(&request, edits);
+        edits.add_lines(&self.told);
+        loops::count_down(request, edits);
+        self.host_edits(to, request, edits);
+        if to.backend.begins_traces {
+            trace::begin(request, &self.gateway.dice, edits);
+        }
+        if let Some(route) = &self.route {
+            route.route.request.iter().for_each(|edit| edit.mark(&request, edits));
+        }
+        if !self.choice.rewritten.is_empty() {
+            edits.retarget(&[&self.choice.rewritten]);
+        }
+    }
+
+    fn edit_response(&mut self, response: ResponseView<'_>, edits: &mut Edits) {
+        let switch = if matches!(response.status(), 101 | 426) { Switch::Pass } else { Switch::Drop };
+        hop_by_hop::mark(&response, edits, switch);
+        if response.is_interim() {
+            return;
+        }
+        if let Some(route) = &self.route {
+            route.route.response.iter().for_each(|edit| edit.mark(&response, edits));
+        }
+        let Some(to) = self.to_upstream() else { return };
+        let [older, newer] = &self.gateway.via;
+        edits.add_lines(match response.version() {
+            Version::Http10 => older,
+            Version::Http11 => newer,
+        });
+        self.stick(to, edits);
+        self.attempt.answered(response.status());
+    }
+
+    fn failed(&mut self, _request: Option<RequestView<'_>>, failure: &Failed) -> Answer {
+        self.attempt.failed(failure);
+        answers::failed(failure, self.retry_after())
+    }
+
+    fn again(
+        &mut self,
+        shard: &Rc<Shard>,
+        _request: RequestView<'_>,
+        tried: Tried<'_>,
+    ) -> Option<(Rc<Upstream>, Rc<dyn Connect>)> {
+        let way = match tried {
+            Tried::Failed { failure, sent } => self.attempt.again_after(shard, failure, sent),
+            Tried::Answered(answer) => self.attempt.again_instead_of(shard, answer.status()),
+        }?;
+        Some((way.upstream, way.connect))
+    }
+
+    fn keeps_uploads(&self) -> bool {
+        self.attempt.keeps_uploads()
+    }
+
+    fn content_limit(&self) -> u64 {
+        self.route.as_ref().map_or(u64::MAX, |route| route.route.max_content)
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.attempt.patience()
+    }
+
+    fn settle(&mut self, shard: &Rc<Shard>, request: Option<RequestView<'_>>, settled: &Settled) {
+        self.write(shard, request, settled);
+        self.attempt.settle(settled.outcome);
+        self.found.borrow_mut().take();
+        self.route = None;
+        self.outcome = None;
+    }
+
+    fn tunnel(self: Box<Self>, shard: &Rc<Shard>, tunnel: Tunnel) {
+        let Self { gateway, client, arrival, place, route, attempt, .. } = *self;
+        let facts = tunnel::Facts {
+            listener: Arc::clone(&gateway.plan.settings().listener),
+            client: SocketAddr::new(client, arrival.peer.port()),
+            target: place.and_then(|place| place.target),
+            rule: route.map_or(0, |route| route.number),
+            attempt,
+        };
+        tunnel::spawn(shard, facts, tunnel, gateway.plan.settings().limits.tunnel_idle);
+    }
+}
