@@ -49,7 +49,7 @@ pub(super) fn run(bench: &Bench, origin: &Origin) -> Result<()> {
 }
 
 /// Descriptors a proxy may need besides those of its clients.
-const RESERVE: u64 = 4_000;
+const RESERVE: u64 = 1_200;
 
 fn measure(bench: &Bench, peer: Peer, origin: &Origin, count: u64) -> Result<Memory> {
     let running = bench.start(peer, Case::Idle, origin, Service::Steady)?;

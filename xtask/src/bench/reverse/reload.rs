@@ -59,8 +59,8 @@ fn measure(bench: &Bench, peer: Peer, origin: &Origin, count: u32) -> Result<Rel
     let at = running.address(Case::Reload.door());
     takes_effect(at, 0)?;
     let cores = &bench.run.cores;
-    // Longer than any peer needs; what is over when the reloads are is waited for.
-    let seconds = count + 5;
+    // Longer than the reloads; the rest is waited for.
+    let seconds = count + 10;
     let websockets = Held::open(command(bench, &running, origin, "websocket", WEBSOCKETS, 300), cores)?;
     ensure!(websockets.count == u64::from(WEBSOCKETS), "only {} WebSockets", websockets.count);
     let mut kept = Under::start(command(bench, &running, origin, "get", 16, seconds), cores)?;
@@ -126,8 +126,14 @@ fn redirect(at: SocketAddrV4) -> Result<String> {
     let mut stream = TcpStream::connect(at)?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: generation.example\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    let (mut answer, mut scratch) = (Vec::new(), [0; 4096]);
+    // Until the head is there: some close a second after they have answered.
+    while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+        let count = stream.read(&mut scratch)?;
+        ensure!(count > 0, "closed before the answer was complete");
+        answer.extend_from_slice(scratch.get(..count).unwrap_or_default());
+    }
+    let answer = String::from_utf8_lossy(&answer);
     let lines = answer.lines().filter_map(|line| line.split_once(": "));
     let mut location = lines.filter(|(name, _)| name.eq_ignore_ascii_case("location"));
     Ok(location.next().map_or_else(String::new, |(_, value)| value.to_owned()))
