@@ -11,6 +11,7 @@ mod exit;
 mod generated;
 mod listening;
 mod output;
+mod reverse;
 mod save;
 mod translate;
 mod why;
@@ -64,6 +65,8 @@ pub enum Command {
     Run,
     /// Run a proxy made of flags: listeners (-L) and a proxy to go through (-F)
     Proxy(ProxyArgs),
+    /// Run a reverse proxy made of flags: one site (--from) in front of a server (--to)
+    Reverse(ReverseArgs),
     /// Say which rule decides about a URL, and where it would go; sends nothing
     Why(WhyArgs),
     /// Show what the running proxy is doing
@@ -107,6 +110,20 @@ pub struct ProxyArgs {
     /// Go through this proxy: http, https, socks4a, socks5 or socks5h://[USER:PASSWORD@]HOST[:PORT]
     #[arg(short = 'F', long = "forward", value_name = "URL")]
     pub forward: Vec<String>,
+    /// Write the equal configuration file (`-`: print it) instead of starting
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "shoalway.toml")]
+    pub save: Option<PathBuf>,
+}
+
+/// Flags of `reverse`.
+#[derive(Args)]
+pub struct ReverseArgs {
+    /// Where clients come: :PORT (on 127.0.0.1), ADDRESS:PORT, or HOST[:PORT] for that host alone
+    #[arg(long, value_name = "HOST|ADDRESS")]
+    pub from: String,
+    /// Where requests go: http://, https://, h2c://HOST[:PORT], unix:/PATH or a port; may be given several times
+    #[arg(long, value_name = "URL", required = true)]
+    pub to: Vec<String>,
     /// Write the equal configuration file (`-`: print it) instead of starting
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "shoalway.toml")]
     pub save: Option<PathBuf>,
@@ -268,6 +285,7 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &Output) -> io::Resul
         }
         Some(Command::Healthcheck) => return service(Service::Healthcheck),
         Some(Command::Proxy(args)) => return save::proxy(&args, request, output),
+        Some(Command::Reverse(args)) => return save::reverse(&args, request, output),
         Some(Command::Why(args)) => why::why(&args, &request, output)?,
         Some(Command::Env(args)) => environment::env(&args, &request, output)?,
         Some(Command::Exec(args)) => exec::exec(&args, &request, output)?,

@@ -19,8 +19,10 @@ use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
+/// How often files of certificates are looked at.
+const CERTIFICATES: Duration = Duration::from_secs(2);
 /// How often a drain looks whether all work is done.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -53,8 +55,11 @@ pub async fn control(
     mut signals: Signals,
     mut commands: mpsc::Receiver<Command>,
 ) -> Exit {
+    let mut certificates = tokio::time::interval(CERTIFICATES);
+    certificates.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            _ = certificates.tick() => running.parts.look_again_at_certificates(),
             _ = signals.hup.recv() => drop(reload(&mut running).await),
             _ = signals.usr1.recv() => reopen(&running),
             _ = signals.term.recv() => break,

@@ -133,8 +133,9 @@ async fn build(
     Ok(built.map_err(StartError::from)?)
 }
 
-async fn swap(running: &mut Running, new: Prepared) -> Result<(), StartError> {
+async fn swap(running: &mut Running, mut new: Prepared) -> Result<(), StartError> {
     warn_of_what_stays(&running.settings, &new.settings);
+    new.built.parts.take_force();
     let upstreams = new.built.upstreams();
     let left = new.change.left_by_forward.iter().map(|old| Arc::clone(&old.counted.name)).collect();
     let load = Load {

@@ -120,6 +120,11 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Changes what outlives the configuration before; to be called when this one takes force.
+    pub fn take_force(&mut self) {
+        self.certificates.take_force();
+    }
+
     /// Reads certificates of sites again whose files have changed. Looks at files, so not on a shard.
     pub fn look_again_at_certificates(&mut self) {
         self.certificates.look_again();

@@ -1,9 +1,11 @@
-//! `proxy`: checks what its flags come to, then writes it as a file or hands it over to be run.
+//! `proxy` and `reverse`: checks what their flags come to, then writes it as a file or hands it over to be run.
 //!
 //! Passwords of `-L` become bcrypt hashes in a file of users, which exists in memory alone unless saved. Saved
 //! files are for their owner only, and none is ever overwritten.
 
-use super::{Exit, Outcome, Output, ProxyArgs, Service, Translated, show_report, translate};
+use super::{
+    Exit, Outcome, Output, ProxyArgs, ReverseArgs, Service, Translated, reverse, show_report, translate,
+};
 use crate::config::{Ending, Request, Surroundings, load};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -33,8 +35,29 @@ pub(super) fn proxy(args: &ProxyArgs, request: Request, output: &Output) -> io::
             return Ok(Outcome::Done(Exit::Usage));
         }
     };
-    let path = args.save.as_deref().filter(|path| *path != Path::new("-"));
-    let files = match Files::of(&translated, path) {
+    run_or_save(&translated, args.save.as_deref(), request, output)
+}
+
+/// Does the command `reverse`.
+pub(super) fn reverse(args: &ReverseArgs, request: Request, output: &Output) -> io::Result<Outcome> {
+    match reverse::translate(args) {
+        Ok(translated) => run_or_save(&translated, args.save.as_deref(), request, output),
+        Err(error) => {
+            output.failure(&format!("--from: {error}"), "shoalway reverse --help shows the forms")?;
+            Ok(Outcome::Done(Exit::Usage))
+        }
+    }
+}
+
+/// Runs what the flags came to, or writes it to `save` (`-`: prints it).
+fn run_or_save(
+    translated: &Translated,
+    save: Option<&Path>,
+    request: Request,
+    output: &Output,
+) -> io::Result<Outcome> {
+    let path = save.filter(|path| *path != Path::new("-"));
+    let files = match Files::of(translated, path) {
         Ok(files) => files,
         Err(error) => {
             output.failure(&format!("cannot hash a password: {error}"), "bcrypt takes at most 72 octets")?;
@@ -46,7 +69,7 @@ pub(super) fn proxy(args: &ProxyArgs, request: Request, output: &Output) -> io::
         show_report(&report, Ending::Start, output)?;
         return Ok(Outcome::Done(Exit::BadConfig));
     }
-    match (&args.save, path) {
+    match (save, path) {
         (None, _) => Ok(Outcome::Service(Service::Run(Box::new(request)))),
         (Some(_), None) => files.print(output).map(Outcome::Done),
         (Some(_), Some(_)) => files.save(output).map(Outcome::Done),

@@ -130,7 +130,7 @@ fn file(addresses: &[String], login: bool, exit: Option<&str>) -> String {
 }
 
 /// A TOML string of a text from the command line: nothing in it is substituted.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::from(text.replace("${", "$${")).to_string()
 }
 

@@ -30,10 +30,12 @@ const LATER: &[&str] = &[
     "proxy.inspect",
     "proxy.pac",
     "runtime.on_reload",
+    "sites.NAME.accept",
     "sites.NAME.acme",
     "sites.NAME.cache",
     "sites.NAME.compress",
     "sites.NAME.health.grpc",
+    "sites.NAME.to_proxy_protocol",
     "streams.NAME.tls",
 ];
 

@@ -161,6 +161,7 @@ impl Place {
                 stand(shard, id, socket, counters, Rc::clone(&forward) as Rc<_>)?;
                 forward.recheck(shard);
             }
+            Plan::Sites(plan) => stand(shard, id, socket, counters, plan.on(shard))?,
             Plan::Stream(plan) => stand(shard, id, socket, counters, plan.on(shard))?,
             Plan::Datagrams(plan) => match socket {
                 Some(Socket::Udp(socket)) => {

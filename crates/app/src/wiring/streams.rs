@@ -6,11 +6,12 @@ use super::upstreams::Maker;
 use super::{FOR_EVER, Plan, WiringError, limits};
 use crate::config::Settings;
 use crate::config::file::{AcceptMode as AcceptWord, ProxyHeader};
-use crate::config::settings::{Limit, SiteHost, StreamSettings, Transport};
+use crate::config::settings::{Limit, StreamSettings, Transport};
 use crate::run::listeners::Listening;
 use shoalway_net::dialer::Dialer;
 use shoalway_policy::{Cidr, CidrSet};
 use shoalway_reverse::moment::Epoch;
+use shoalway_reverse::routes::HostPattern;
 use shoalway_reverse::sni::{SniMap, SniPattern, SniRule};
 use shoalway_reverse::stream_plan::{
     AcceptMode, Additions, Preconnect, ProxyIn, ProxyOut, Route, StreamCounters, StreamLimits, StreamPlan,
@@ -123,11 +124,11 @@ fn route(stream: &StreamSettings, maker: &mut Maker<'_>) -> Result<Option<Route>
     let mut rules = Vec::new();
     for (host, to) in &stream.sni {
         let name = match host {
-            SiteHost::Any => SniPattern::Any,
-            SiteHost::Below(name) => SniPattern::Below(name.clone()),
-            SiteHost::Exact(Host::Name(name)) => SniPattern::Exact(name.clone()),
+            HostPattern::Any => SniPattern::Any,
+            HostPattern::Below(name) => SniPattern::Below(name.clone()),
+            HostPattern::Exact(Host::Name(name)) => SniPattern::Exact(name.clone()),
             // Nobody asks for an address by SNI, RFC 6066 section 3.
-            SiteHost::Exact(Host::Ip(_)) => continue,
+            HostPattern::Exact(Host::Ip(_)) => continue,
         };
         rules.push(SniRule { name, alpn: Vec::new(), to: maker.upstream(to)? });
     }

@@ -14,6 +14,7 @@ use shoalway_net::tls_client::{Identity, TlsClient, TlsClientConfig};
 use shoalway_reverse::balance::{BalanceConfig, StickySecret};
 use shoalway_reverse::health::checks::ChecksConfig;
 use shoalway_reverse::health::probe::Prober;
+use shoalway_reverse::site_plan::Backend;
 use shoalway_reverse::upstream::{Registry, Upstream, UpstreamConfig};
 use std::collections::HashMap;
 use std::io::Read;
@@ -57,6 +58,7 @@ pub(super) struct Maker<'a> {
     before: &'a Keeper,
     dialer: &'a Dialer,
     made: HashMap<Arc<str>, Arc<Upstream>>,
+    backends: HashMap<String, Arc<Backend>>,
     clients: Vec<(UpstreamTls, TlsClient)>,
     watches: Vec<Watch>,
 }
@@ -71,7 +73,25 @@ pub(super) struct Made {
 
 impl<'a> Maker<'a> {
     pub(super) fn new(before: &'a Keeper, dialer: &'a Dialer) -> Self {
-        Self { before, dialer, made: HashMap::new(), clients: Vec::new(), watches: Vec::new() }
+        let (made, backends) = (HashMap::new(), HashMap::new());
+        Self { before, dialer, made, backends, clients: Vec::new(), watches: Vec::new() }
+    }
+
+    /// What opens connections to upstreams.
+    pub(super) const fn dialer(&self) -> &'a Dialer {
+        self.dialer
+    }
+
+    /// The backend that was made for these upstreams already: a site may have several addresses.
+    pub(super) fn backend(&self, name: &str) -> Option<Arc<Backend>> {
+        self.backends.get(name).map(Arc::clone)
+    }
+
+    /// Keeps a backend for the next address of its site.
+    pub(super) fn keep_backend(&mut self, name: &str, backend: Backend) -> Arc<Backend> {
+        let backend = Arc::new(backend);
+        self.backends.insert(name.to_owned(), Arc::clone(&backend));
+        backend
     }
 
     /// The upstream of these settings.
@@ -79,6 +99,9 @@ impl<'a> Maker<'a> {
     /// # Errors
     /// [`WiringError`] when a certificate cannot be used.
     pub(super) fn upstream(&mut self, settings: &UpstreamSettings) -> Result<Arc<Upstream>, WiringError> {
+        if let Some(made) = self.made.get(settings.name.as_str()) {
+            return Ok(Arc::clone(made));
+        }
         let config = config(settings, &self.before.secret);
         let upstream = match self.before.standing.get(&config.name) {
             Some(old) if *old.config() == config => Arc::clone(old),

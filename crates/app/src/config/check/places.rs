@@ -6,10 +6,11 @@ use super::Check;
 use super::listeners::overlap;
 use crate::config::at::{At, Place};
 use crate::config::catalogue::Code;
-use crate::config::file::AcceptMode;
 use crate::config::report::Problem;
 use crate::config::settings::Transport;
+use shoalway_policy::Cidr;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// All addresses that were written so far.
 #[derive(Default)]
@@ -25,7 +26,7 @@ struct Taken {
 }
 
 /// Who listens.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum By {
     /// The forward proxy.
     Proxy,
@@ -36,11 +37,12 @@ pub(super) enum By {
 }
 
 /// How a listener of sites takes connections, before it is known whose they are.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Manner {
     pub(super) tls: bool,
+    pub(super) client_ca: Option<PathBuf>,
     pub(super) proxy_protocol: bool,
-    pub(super) accept: AcceptMode,
+    pub(super) trusted: Option<Vec<Cidr>>,
 }
 
 impl Places {
@@ -60,7 +62,7 @@ impl Places {
             self.taken.push(Taken { addr, transport, by, place: at.place() });
             return;
         };
-        match (first.by, by) {
+        match (&first.by, &by) {
             (By::Site(one), By::Site(two)) if first.addr == addr && one == two => {}
             (By::Site(one), By::Site(two)) if first.addr == addr => {
                 let message = format!("sites on {addr} do not agree: {}", difference(one, two));
@@ -88,13 +90,15 @@ impl Places {
     }
 }
 
-fn difference(one: Manner, two: Manner) -> &'static str {
+fn difference(one: &Manner, two: &Manner) -> &'static str {
     if one.tls != two.tls {
         "one has `tls`, another has not"
+    } else if one.client_ca != two.client_ca {
+        "`client_ca` differs"
     } else if one.proxy_protocol != two.proxy_protocol {
         "one has `proxy_protocol`, another has not"
     } else {
-        "`accept` differs"
+        "`trusted` differs"
     }
 }
 

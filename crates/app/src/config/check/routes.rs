@@ -1,38 +1,48 @@
 //! Routes of a site, one line each: what is taken, an arrow, what becomes of it.
 //!
 //! ```text
-//! PATH [method:GET,HEAD] [header:NAME[=VALUE]] -> UPSTREAM [weight=N ...] [UPSTREAM ...] [rewrite:PATH[*]]
-//! PATH ...                                     => redirect:TARGET[*] [STATUS] | files:DIRECTORY | answer:STATUS [TEXT]
+//! PATH [method:GET,HEAD] [header:NAME[=VALUE]] -> UPSTREAM [weight=N ...] [UPSTREAM ...] [OPTION...]
+//! PATH ...                                     => redirect:TARGET [STATUS] [OPTION...]
+//!                                              => files:DIRECTORY [OPTION...]
+//!                                              => answer:STATUS [TEXT]
 //! ```
-//! A path ends in `*` to take all that begins so, and `*` at the end of a target stands for what followed. Not here:
-//! matching (`reverse`), upstreams (`upstreams`).
+//! What is where: `takes` reads what stands before the arrow, `options` the options, `covers` finds dead routes. Reading
+//! patterns and templates is the reverse crate's work. Not here: matching (`reverse/routes`), upstreams (`upstreams`).
+
+mod covers;
+mod options;
+mod takes;
 
 use super::Check;
 use super::sites::leads_away;
-use super::upstreams::{self, Found, Kind, is_token};
+use super::upstreams::{self, Found, Kind};
 use crate::config::at::{At, Many, Place};
 use crate::config::catalogue::Code;
 use crate::config::report::{Problem, nearest};
-use crate::config::settings::{PathMatch, Rewrite, RouteAction, RouteMatch, RouteSettings, UpstreamSettings};
+use crate::config::settings::{RouteAction, RouteSettings, UpstreamSettings};
+use covers::Shape;
+use options::Options;
+use shoalway_reverse::routes::{PathPattern, Redirect, RedirectStatus, When};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-/// Statuses a redirect may have.
-const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
-/// The status of a redirect that names none: the method stays, and no browser keeps it for ever.
-const REDIRECT: u16 = 307;
 /// Options of an upstream, which stand behind it.
-const OPTIONS: [&str; 4] = ["weight=", "priority=", "zone=", "tags="];
+const OF_UPSTREAM: [&str; 4] = ["weight=", "priority=", "zone=", "tags="];
+/// What may stand behind `=>`.
+const ACTIONS: [&str; 3] = ["redirect:", "files:", "answer:"];
 
 /// A route as it was read.
 pub(super) struct Read {
-    takes: RouteMatch,
+    shape: Shape,
+    path: PathPattern,
+    when: When,
     does: Does,
+    options: Options,
 }
 
 enum Does {
-    To { found: Found, rewrite: Option<Rewrite> },
+    To(Found),
     Itself(RouteAction),
 }
 
@@ -40,18 +50,31 @@ impl Read {
     /// Whether anything is spoken to by TLS.
     pub(super) fn has_https(&self) -> bool {
         match &self.does {
-            Does::To { found, .. } => found.has_https(),
+            Does::To(found) => found.has_https(),
             Does::Itself(_) => false,
         }
     }
 }
 
+/// A word and where it stands in the line.
+type Word<'a> = (Range<usize>, &'a str);
+
+/// A part of the line and what is wrong with it.
+type Mistake = (Range<usize>, String);
+
 /// Reads all routes of a site.
 pub(super) fn routes(items: &Many, listen: &[SocketAddr], check: &mut Check<'_>) -> Vec<Read> {
     let mut all: Vec<(Read, Place)> = Vec::new();
     for at in items.items() {
-        let Some(read) = route(at, listen, check) else { continue };
-        if let Some((_, first)) = all.iter().find(|(first, _)| covers(&first.takes, &read.takes)) {
+        let read = match read(at, listen, check) {
+            Ok(read) => read,
+            Err((part, why)) => {
+                let problem = Problem::new(Code::Route, check.inside(at, part), "a mistake in a route");
+                check.add(problem.label(why));
+                continue;
+            }
+        };
+        if let Some((_, first)) = all.iter().find(|(first, _)| first.shape.covers(&read.shape)) {
             let problem = Problem::new(Code::DeadRoute, at.place(), "this route can never match");
             check.add(problem.label("never reached").also(first.clone(), "takes all of it"));
         }
@@ -67,45 +90,25 @@ pub(super) fn named(
     mut upstream: impl FnMut(String, Found) -> UpstreamSettings,
 ) -> Vec<RouteSettings> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut settings = |Read { takes, does }: Read| {
+    let mut settings = |Read { shape, path, when, does, options }: Read| {
+        let Options { rewrite, host, request, response, max_content } = options;
         let does = match does {
             Does::Itself(action) => action,
-            Does::To { found, rewrite } => {
-                let path = match &takes.path {
-                    PathMatch::Exact(path) => path.clone(),
-                    PathMatch::Prefix(path) => format!("{path}*"),
-                };
-                let count = seen.entry(path.clone()).or_default();
+            Does::To(found) => {
+                let count = seen.entry(shape.path.clone()).or_default();
                 *count += 1;
                 let number = if *count == 1 { String::new() } else { format!("#{count}") };
-                let upstream = Box::new(upstream(format!("{site}{path}{number}"), found));
-                RouteAction::To { upstream, rewrite }
+                let name = format!("{site}{}{number}", shape.path);
+                RouteAction::To { upstream: Box::new(upstream(name, found)), rewrite, host }
             }
         };
-        RouteSettings { takes, does }
+        RouteSettings { path, when, does, request, response, max_content }
     };
     read.into_iter().map(&mut settings).collect()
 }
 
-/// A word and where it stands in the line.
-type Word<'a> = (Range<usize>, &'a str);
-
-/// A part of the line and what is wrong with it.
-type Mistake = (Range<usize>, String);
-
-fn route(at: &At<String>, listen: &[SocketAddr], check: &mut Check<'_>) -> Option<Read> {
-    let line = at.get();
-    match read(at, line, listen, check) {
-        Ok(read) => Some(read),
-        Err((part, why)) => {
-            let problem = Problem::new(Code::Route, check.inside(at, part), "a mistake in a route");
-            check.add(problem.label(why));
-            None
-        }
-    }
-}
-
-fn read(at: &At<String>, line: &str, listen: &[SocketAddr], check: &mut Check<'_>) -> Result<Read, Mistake> {
+fn read(at: &At<String>, listen: &[SocketAddr], check: &mut Check<'_>) -> Result<Read, Mistake> {
+    let line = at.get().as_str();
     let words = words(line);
     let is_arrow = |word: &Word<'_>| word.1 == "->" || word.1 == "=>";
     let Some(arrow) = words.iter().position(is_arrow) else {
@@ -115,19 +118,19 @@ fn read(at: &At<String>, line: &str, listen: &[SocketAddr], check: &mut Check<'_
         ));
     };
     let (left, right) = words.split_at(arrow);
-    let takes = takes(left)?;
+    let (shape, path, when) = takes::takes(left)?;
     let Some(((place, arrow), right)) = right.split_first() else {
         return Err((0..line.len(), "there is no arrow".into()));
     };
     let Some(first) = right.first() else { return Err((place.clone(), "nothing follows the arrow".into())) };
-    if *arrow == "=>" {
-        return Ok(Read { does: Does::Itself(itself(at, line, first, right, check)?), takes });
-    }
-    if let Some(kind) = ["redirect:", "files:", "answer:"].iter().find(|kind| first.1.starts_with(**kind)) {
+    let (does, options) = if *arrow == "=>" {
+        itself(at, first, right, check)?
+    } else if let Some(kind) = ACTIONS.iter().find(|kind| first.1.starts_with(**kind)) {
         return Err((place.clone(), format!("did you mean `=> {kind}`?")));
-    }
-    let (found, rewrite) = upstreams(at, line, right, listen, check)?;
-    Ok(Read { takes, does: Does::To { found, rewrite } })
+    } else {
+        to(at, right, listen, check)?
+    };
+    Ok(Read { shape, path, when, does, options })
 }
 
 fn words(line: &str) -> Vec<Word<'_>> {
@@ -146,91 +149,19 @@ fn words(line: &str) -> Vec<Word<'_>> {
     words
 }
 
-fn takes(words: &[Word<'_>]) -> Result<RouteMatch, Mistake> {
-    let (mut path, mut methods, mut headers) = (None, Vec::new(), Vec::new());
-    for (place, word) in words {
-        let wrong = |why: &str| Err((place.clone(), why.to_owned()));
-        if word.starts_with('/') || *word == "*" {
-            if path.is_some() {
-                return wrong("a route has one path");
-            }
-            path = Some(path_match(word).map_err(|why| (place.clone(), why))?);
-        } else if let Some(list) = word.strip_prefix("method:") {
-            for method in list.split(',') {
-                if !is_token(method) || method.bytes().any(|b| b.is_ascii_lowercase()) {
-                    return wrong("methods are words in capitals, such as GET,HEAD");
-                }
-                methods.push(method.to_owned());
-            }
-        } else if let Some(field) = word.strip_prefix("header:") {
-            let (name, value) = match field.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (field, None),
-            };
-            if !is_token(name) {
-                return wrong("write header:NAME or header:NAME=VALUE");
-            }
-            headers.push((name.to_ascii_lowercase(), value));
-        } else {
-            let known = ["method:", "header:"];
-            let word = word.split_inclusive(':').next().unwrap_or_default();
-            return match nearest(word, known) {
-                Some(near) => Err((place.clone(), format!("did you mean `{near}`?"))),
-                None => wrong("before the arrow stand a path that begins with `/`, method: and header:"),
-            };
-        }
-    }
-    let path = match path {
-        Some(path) => path,
-        None => PathMatch::Prefix("/".to_owned()),
-    };
-    Ok(RouteMatch { path, methods, headers })
-}
-
-fn path_match(word: &str) -> Result<PathMatch, String> {
-    let (path, prefix) = match word.strip_suffix('*') {
-        Some("") => ("/", true),
-        Some(path) => (path, true),
-        None => (word, false),
-    };
-    plain_path(path)?;
-    Ok(if prefix { PathMatch::Prefix(path.to_owned()) } else { PathMatch::Exact(path.to_owned()) })
-}
-
-/// A path as it is compared: nothing in it that could be written in another way.
-fn plain_path(path: &str) -> Result<(), String> {
-    if path.contains('*') {
-        return Err("`*` stands at the end only".to_owned());
-    }
-    if path.contains(['?', '#']) {
-        return Err("a path has no query and no fragment".to_owned());
-    }
-    if !path.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("a path is printable ASCII; write other characters as %XX".to_owned());
-    }
-    if path.split('/').any(|part| part == "." || part == "..") {
-        return Err("a path has no `.` and `..`".to_owned());
-    }
-    Ok(())
-}
-
-fn upstreams(
+/// What follows `->`: upstreams, each with its own options behind it, and options of the route.
+fn to(
     at: &At<String>,
-    line: &str,
     words: &[Word<'_>],
     listen: &[SocketAddr],
     check: &mut Check<'_>,
-) -> Result<(Found, Option<Rewrite>), Mistake> {
-    let (mut ranges, mut rewrite): (Vec<Range<usize>>, _) = (Vec::new(), None);
+) -> Result<(Does, Options), Mistake> {
+    let (mut ranges, mut options): (Vec<Range<usize>>, _) = (Vec::new(), Options::default());
     for (place, word) in words {
-        if let Some(target) = word.strip_prefix("rewrite:") {
-            let to = target.strip_suffix('*').unwrap_or(target);
-            if !to.starts_with('/') {
-                return Err((place.clone(), "write rewrite:/PATH or rewrite:/PATH*".to_owned()));
-            }
-            plain_path(to).map_err(|why| (place.clone(), why))?;
-            rewrite = Some(Rewrite { to: to.to_owned(), with_rest: target.ends_with('*') });
-        } else if OPTIONS.iter().any(|option| word.starts_with(option)) {
+        if options.take_for_upstream(place, word)? {
+            continue;
+        }
+        if OF_UPSTREAM.iter().any(|option| word.starts_with(option)) {
             match ranges.last_mut() {
                 Some(range) => range.end = place.end,
                 None => return Err((place.clone(), "an option stands behind its upstream".to_owned())),
@@ -240,88 +171,76 @@ fn upstreams(
             ranges.push(place.start..end);
         }
     }
+    if let (true, Some((place, _))) = (ranges.is_empty(), words.first()) {
+        return Err((place.clone(), "there is no upstream".to_owned()));
+    }
     let (mut found, mut places) = (Found::default(), Vec::new());
     for range in ranges {
         let place = check.inside(at, range.clone());
-        let text = line.get(range).unwrap_or_default();
+        let text = at.get().get(range).unwrap_or_default();
         upstreams::one(text, &place, at, Kind::Site, &mut found, check);
         places.push(place);
     }
     leads_away(&found, &places, listen, check);
-    Ok((found, rewrite))
+    Ok((Does::To(found), options))
 }
 
+/// What follows `=>`.
 fn itself(
     at: &At<String>,
-    line: &str,
     first: &Word<'_>,
     words: &[Word<'_>],
     check: &Check<'_>,
-) -> Result<RouteAction, Mistake> {
+) -> Result<(Does, Options), Mistake> {
     let (place, word) = first;
-    let too_much = |from: usize| match words.get(from) {
-        Some((place, _)) => Err((place.clone(), "nothing may follow here".to_owned())),
-        None => Ok(()),
-    };
-    let status = |text: &str| text.parse::<u16>().ok();
+    let rest = words.get(1..).unwrap_or_default();
     if let Some(target) = word.strip_prefix("redirect:") {
-        let code = match words.get(1) {
-            None => REDIRECT,
-            Some((place, text)) => status(text)
-                .filter(|code| REDIRECTS.contains(code))
-                .ok_or_else(|| (place.clone(), "a redirect is 301, 302, 303, 307 or 308".to_owned()))?,
-        };
-        too_much(2)?;
-        let to = redirect_target(target).map_err(|why| (place.clone(), why))?;
-        return Ok(RouteAction::Redirect { status: code, to });
+        let (status, rest) = redirect_status(rest)?;
+        let redirect = Redirect::parse(target, status).map_err(|error| (place.clone(), error.to_string()))?;
+        return Ok((Does::Itself(RouteAction::Redirect(redirect)), Options::of_answer(rest)?));
     }
     if let Some(directory) = word.strip_prefix("files:") {
-        too_much(1)?;
         if directory.is_empty() {
             return Err((place.clone(), "write files:DIRECTORY".to_owned()));
         }
-        return Ok(RouteAction::Files(check.dir(at).join(directory)));
+        let action = RouteAction::Files(check.dir(at).join(directory));
+        return Ok((Does::Itself(action), Options::of_answer(rest)?));
     }
     if let Some(code) = word.strip_prefix("answer:") {
-        let code = status(code).filter(|code| (200..600).contains(code));
-        let code =
+        let code = code.parse::<u16>().ok().filter(|code| (200..600).contains(code));
+        let status =
             code.ok_or_else(|| (place.clone(), "write answer: and a status from 200 to 599".to_owned()))?;
-        let text = line.get(place.end..).unwrap_or_default().trim().to_owned();
-        return Ok(RouteAction::Answer { status: code, text });
+        let text = at.get().get(place.end..).unwrap_or_default().trim().to_owned();
+        return Ok((Does::Itself(RouteAction::Answer { status, text }), Options::default()));
     }
-    let known = ["redirect:", "files:", "answer:"];
     if word.contains("://") || word.starts_with("unix:") {
         return Err((place.clone(), "an upstream stands behind `->`".to_owned()));
     }
-    let name = word.split_inclusive(':').next().unwrap_or_default();
-    Err(match nearest(name, known) {
-        Some(near) => (place.clone(), format!("did you mean `{near}`?")),
-        None => (place.clone(), format!("known: {}", known.join(", "))),
-    })
+    Err((place.clone(), near_or_all(word, &ACTIONS)))
 }
 
-fn redirect_target(target: &str) -> Result<Rewrite, String> {
-    let to = target.strip_suffix('*').unwrap_or(target);
-    let absolute = to.starts_with("http://") || to.starts_with("https://");
-    if !absolute && !to.starts_with('/') {
-        return Err("write redirect:/PATH or redirect:https://HOST/PATH".to_owned());
-    }
-    if to.contains('*') || !to.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'<' && b != b'>') {
-        return Err("a target is printable ASCII, and `*` stands at its end only".to_owned());
-    }
-    Ok(Rewrite { to: to.to_owned(), with_rest: target.ends_with('*') })
-}
-
-/// Whether nothing is left for the second route.
-fn covers(first: &RouteMatch, second: &RouteMatch) -> bool {
-    let path = match (&first.path, &second.path) {
-        (PathMatch::Prefix(one), PathMatch::Prefix(two) | PathMatch::Exact(two)) => {
-            two.starts_with(one.as_str())
-        }
-        (PathMatch::Exact(one), PathMatch::Exact(two)) => one == two,
-        (PathMatch::Exact(_), PathMatch::Prefix(_)) => false,
+fn redirect_status<'a, 'b>(words: &'b [Word<'a>]) -> Result<(RedirectStatus, &'b [Word<'a>]), Mistake> {
+    let Some(((place, text), rest)) = words.split_first() else {
+        return Ok((RedirectStatus::default(), words));
     };
-    let methods = first.methods.is_empty()
-        || (!second.methods.is_empty() && second.methods.iter().all(|method| first.methods.contains(method)));
-    path && methods && first.headers.iter().all(|field| second.headers.contains(field))
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok((RedirectStatus::default(), words));
+    }
+    let status = match *text {
+        "301" => RedirectStatus::Moved,
+        "302" => RedirectStatus::Found,
+        "307" => RedirectStatus::Temporary,
+        "308" => RedirectStatus::Permanent,
+        _ => return Err((place.clone(), "a redirect is 301, 302, 307 or 308".to_owned())),
+    };
+    Ok((status, rest))
+}
+
+/// The known word that is meant, or all of them; what follows a colon does not count.
+fn near_or_all(word: &str, known: &[&str]) -> String {
+    let name = word.split_inclusive([':', '=']).next().unwrap_or_default();
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known: {}", known.join(", ")),
+    }
 }

@@ -10,10 +10,8 @@ use crate::config::at::{At, NOWHERE, Place};
 use crate::config::catalogue::Code;
 use crate::config::file::{SiteSection, SiteTimeouts};
 use crate::config::report::Problem;
-use crate::config::settings::{
-    Limit, SiteHost, SiteSettings, SiteTimes, Transport, UpstreamSettings, UpstreamTls,
-};
-use shoalway_types::{DomainName, Host};
+use crate::config::settings::{Limit, SiteSettings, SiteTimes, Transport, UpstreamSettings, UpstreamTls};
+use shoalway_reverse::routes::HostPattern;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -41,12 +39,8 @@ pub(super) fn sites(
 }
 
 /// A name, `*.NAME` or `*`.
-pub(super) fn site_host(name: &str, place: Place, check: &mut Check<'_>) -> Option<SiteHost> {
-    let read = match name.strip_prefix("*.") {
-        _ if name == "*" => Ok(SiteHost::Any),
-        Some(below) => DomainName::parse(below).map(SiteHost::Below),
-        None => Host::parse(name).map(SiteHost::Exact),
-    };
+pub(super) fn site_host(name: &str, place: Place, check: &mut Check<'_>) -> Option<HostPattern> {
+    let read = HostPattern::parse(name);
     read.map_err(|error| {
         let problem = Problem::new(Code::SiteName, place, format!("`{name}` is not the name of a site"));
         let problem = problem.label(error.to_string());
@@ -64,7 +58,7 @@ fn place_of(section: &SiteSection) -> Place {
 
 fn site(
     name: &str,
-    host: SiteHost,
+    host: HostPattern,
     section: &SiteSection,
     places: &mut Places,
     content: &mut Vec<String>,
@@ -74,10 +68,11 @@ fn site(
     content.extend(tls.content);
     let manner = Manner {
         tls: section.tls.is_some(),
+        client_ca: tls.settings.as_ref().and_then(|tls| tls.client_ca.clone()),
         proxy_protocol: *section.proxy_protocol.get(),
-        accept: *section.accept.get(),
+        trusted: upstreams::trusted(section.trusted.as_ref(), true, check),
     };
-    let listen = listen(name, section, manner, places, check);
+    let listen = listen(name, section, &manner, places, check);
     let balance =
         upstreams::balance(&section.balance, section.sticky.as_ref(), &section.slow_start, Kind::Site, check);
     let checks = section.health.as_ref().and_then(|health| upstreams::health(health, Kind::Site, check));
@@ -106,16 +101,14 @@ fn site(
         routes,
         timeouts: times(section.timeouts.as_ref(), check),
         proxy_protocol: manner.proxy_protocol,
-        trusted: upstreams::trusted(section.trusted.as_ref(), true, check),
-        to_proxy_protocol: *section.to_proxy_protocol.get(),
-        accept: manner.accept,
+        trusted: manner.trusted,
     })
 }
 
 fn listen(
     name: &str,
     section: &SiteSection,
-    manner: Manner,
+    manner: &Manner,
     places: &mut Places,
     check: &mut Check<'_>,
 ) -> Vec<SocketAddr> {
@@ -127,7 +120,7 @@ fn listen(
     let mut all = Vec::new();
     for at in section.listen.items() {
         if let Some(addr) = address(at, check) {
-            places.take(addr, Transport::Tcp, By::Site(manner), at, check);
+            places.take(addr, Transport::Tcp, By::Site(manner.clone()), at, check);
             if !all.contains(&addr) {
                 all.push(addr);
             }

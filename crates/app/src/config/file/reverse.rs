@@ -13,15 +13,18 @@ use std::collections::BTreeMap;
 #[serde(default, deny_unknown_fields)]
 pub struct SiteSection {
     /// Addresses to listen on, each `ADDRESS:PORT`. Sites with other names may share an address; all of them then
-    /// have `tls`, or none. Required.
+    /// have `tls`, or none, with the same `client_ca`. Required.
     pub listen: Many,
     /// Upstreams that take what no route takes, each `http://HOST[:PORT]`, `https://HOST[:PORT]`,
     /// `h2c://HOST[:PORT]` or `unix:/PATH`; after it may stand `weight=1` (0 to 65535), `priority=0` (0 to 15, 0 first)
     /// and `zone=NAME`. `dns:` before the scheme takes every address of the name as an upstream of its own,
     /// `srv:http://NAME` the places of a service. Required unless there are `routes`.
     pub to: Many,
-    /// Routes, one line each, the first that matches decides: `PATH -> UPSTREAM...`, `PATH => redirect:TARGET`,
-    /// `PATH => files:DIRECTORY` or `PATH => answer:STATUS TEXT`. A path that ends in `*` takes all that begins so.
+    /// Routes, one line each, the first that matches decides: `PATH -> UPSTREAM...`, `PATH => redirect:TARGET [STATUS]`,
+    /// `PATH => files:DIRECTORY` or `PATH => answer:STATUS TEXT`. A `*` in a path takes any characters, and `$1` to `$9`
+    /// in a target stand for them. Before the arrow may stand `method:GET,HEAD` and `header:NAME=VALUE`. Options behind
+    /// an upstream: `strip:/PATH`, `prefix:/PATH`, `rewrite:/PATH/$1`, `host:NAME`, `max:10MiB`, `set:NAME=VALUE`,
+    /// `add:NAME=VALUE`, `remove:NAME`; behind anything but `answer:` also `answer-set:`, `answer-add:`, `answer-remove:`.
     pub routes: Many,
     /// How requests are shared: `p2c` (of two by chance the faster and less busy), `round-robin`, `weighted`,
     /// `least-conn`, or `hash:client`, `hash:uri`, `hash:header:NAME`, `hash:cookie:NAME` (the same to the same).
@@ -46,15 +49,11 @@ pub struct SiteSection {
     pub timeouts: Option<SiteTimeouts>,
     /// Whether clients (other proxies) must begin with a PROXY protocol header, version 1 or 2.
     pub proxy_protocol: At<bool>,
-    /// Networks of proxies in front of this one, which are believed: their `Forwarded` and `X-Forwarded-For` fields and
-    /// their PROXY headers say who the client is. Without this key nobody's fields are believed, and PROXY headers of
+    /// Networks of proxies in front of this one, which are believed: their `X-Forwarded-For` fields and their PROXY headers
+    /// say who the client is. Without this key nobody's fields are believed, and PROXY headers of
     /// loopback and private networks; other peers are then refused where a header is required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted: Option<Many>,
-    /// Version of the PROXY protocol header that connections to upstreams begin with.
-    pub to_proxy_protocol: At<ProxyHeader>,
-    /// When a connection is taken and its upstream called.
-    pub accept: At<AcceptMode>,
 }
 
 impl Default for SiteSection {
@@ -72,8 +71,6 @@ impl Default for SiteSection {
             timeouts: None,
             proxy_protocol: At::default_of(false),
             trusted: None,
-            to_proxy_protocol: At::default_of(ProxyHeader::Off),
-            accept: At::default_of(AcceptMode::Lazy),
         }
     }
 }

@@ -10,8 +10,9 @@ use shoalway_reverse::balance::Algorithm;
 use shoalway_reverse::discovery::Finder;
 use shoalway_reverse::health::HealthConfig;
 use shoalway_reverse::health::probe::Probe;
+use shoalway_reverse::routes::{FieldEdit, HostPattern, HostPolicy, PathPattern, Redirect, Rewrite, When};
 use shoalway_reverse::upstream::EndpointSpec;
-use shoalway_types::{DomainName, Host};
+use shoalway_types::{ByteCount, Host};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,8 +23,9 @@ pub struct SiteSettings {
     /// As it is written: the label in metrics, and the name of its upstream.
     pub name: String,
     /// What requests it takes.
-    pub host: SiteHost,
-    /// Addresses, at least one. Sites that share one agree on `tls.is_some()`, `proxy_protocol` and `accept`.
+    pub host: HostPattern,
+    /// Addresses, at least one. Sites that share one agree on `tls.is_some()`, `tls.client_ca`, `proxy_protocol`
+    /// and `trusted`.
     pub listen: Vec<SocketAddr>,
     /// TLS with clients; none: plain.
     pub tls: Option<TlsSettings>,
@@ -37,21 +39,6 @@ pub struct SiteSettings {
     pub proxy_protocol: bool,
     /// Networks of proxies that are believed; none when nobody wrote any.
     pub trusted: Option<Vec<Cidr>>,
-    /// The header connections to upstreams begin with.
-    pub to_proxy_protocol: ProxyHeader,
-    /// When a connection is taken.
-    pub accept: AcceptMode,
-}
-
-/// What a site is called.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SiteHost {
-    /// Exactly this name or address.
-    Exact(Host),
-    /// Every name below this one.
-    Below(DomainName),
-    /// Whatever no other site takes.
-    Any,
 }
 
 /// Upstreams and how they are used.
@@ -120,30 +107,18 @@ pub struct UpstreamTls {
 /// One route.
 #[derive(Clone)]
 pub struct RouteSettings {
-    /// What it takes.
-    pub takes: RouteMatch,
+    /// The paths it takes.
+    pub path: PathPattern,
+    /// What else it asks of a request.
+    pub when: When,
     /// What becomes of it.
     pub does: RouteAction,
-}
-
-/// What a route takes: all of these at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteMatch {
-    /// The path.
-    pub path: PathMatch,
-    /// One of these methods; empty: any.
-    pub methods: Vec<String>,
-    /// Fields that must be there, with this value where one is named.
-    pub headers: Vec<(String, Option<String>)>,
-}
-
-/// What paths a route takes. The query does not count.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PathMatch {
-    /// This one.
-    Exact(String),
-    /// All that begin so; `/` alone takes every path.
-    Prefix(String),
+    /// Edits of the request's fields.
+    pub request: Vec<FieldEdit>,
+    /// Edits of the answer's fields.
+    pub response: Vec<FieldEdit>,
+    /// Largest content of a request; none: no limit.
+    pub max_content: Option<ByteCount>,
 }
 
 /// What becomes of what a route takes.
@@ -153,16 +128,13 @@ pub enum RouteAction {
     To {
         /// The upstreams.
         upstream: Box<UpstreamSettings>,
-        /// What takes the place of the path that matched; none: the path stays.
-        rewrite: Option<Rewrite>,
+        /// What becomes of the path.
+        rewrite: Rewrite,
+        /// What `Host` they are sent.
+        host: HostPolicy,
     },
     /// The client is sent elsewhere.
-    Redirect {
-        /// 301, 302, 303, 307 or 308.
-        status: u16,
-        /// Where to.
-        to: Rewrite,
-    },
+    Redirect(Redirect),
     /// A file of this directory.
     Files(PathBuf),
     /// This answer.
@@ -172,15 +144,6 @@ pub enum RouteAction {
         /// Plain text; may be empty.
         text: String,
     },
-}
-
-/// A path or URL that takes the place of another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rewrite {
-    /// What it begins with.
-    pub to: String,
-    /// Whether what followed the route's prefix follows here too.
-    pub with_rest: bool,
 }
 
 /// Times of one site; none: what [`super::LimitSettings`] says.
@@ -208,7 +171,7 @@ pub struct StreamSettings {
     /// What takes all that `sni` does not take; none when it takes all there is.
     pub to: Option<UpstreamSettings>,
     /// Upstreams by the name a TLS client asks for.
-    pub sni: Vec<(SiteHost, UpstreamSettings)>,
+    pub sni: Vec<(HostPattern, UpstreamSettings)>,
     /// Times.
     pub timeouts: StreamTimes,
     /// Whether connections begin with a PROXY header.

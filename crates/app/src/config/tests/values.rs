@@ -1,7 +1,7 @@
 //! What a configuration without mistakes comes to.
 
 use super::super::settings::{
-    AccessLog, DnsServer, ExitScheme, Memory, Reach, Rewrite, RouteAction, RouteSettings, Transport,
+    AccessLog, DnsServer, ExitScheme, Memory, Reach, RouteAction, RouteSettings, Transport,
 };
 use super::super::show::Origin;
 use super::super::{Request, load};
@@ -206,14 +206,18 @@ fn sites_and_streams_come_to_what_the_reverse_proxy_wants_to_know() {
     assert!(to.checks.as_ref().is_some_and(|checks| checks.health.every == Duration::from_secs(5)));
     let routes: Vec<String> = app.routes.iter().map(of_route).collect();
     let wanted = [
-        "Prefix(\"/api/\") [] to app.example.org/api/* Some(\"/v2/*\")",
-        "Exact(\"/upload\") [\"POST\", \"PUT\"] to app.example.org/upload None",
-        "Prefix(\"/static/\") [] files static",
-        "Prefix(\"/old/\") [] 308 /new/*",
-        "Exact(\"/robots.txt\") [] 200 nothing here is for robots",
+        "to app.example.org/api/* Strip([47, 97, 112, 105]) Keep",
+        "to app.example.org/upload None Set(\"upload.internal\")",
+        "files static",
+        "308",
+        "200 nothing here is for robots",
     ];
     assert_eq!(routes, wanted);
-    assert_eq!(of_route(&settings.sites[0].routes[0]), "Prefix(\"/\") [] 307 https://app.example.org/*");
+    assert_eq!(
+        (app.routes[1].max_content, app.routes[2].response.len()),
+        (Some(ByteCount(2_000_000_000)), 1)
+    );
+    assert_eq!(of_route(&settings.sites[0].routes[0]), "302");
     let streams: Vec<(&str, usize)> =
         settings.streams.iter().map(|stream| (stream.name.as_str(), stream.sni.len())).collect();
     assert_eq!(streams, [("database", 0), ("names", 0), ("passthrough", 2)]);
@@ -222,16 +226,12 @@ fn sites_and_streams_come_to_what_the_reverse_proxy_wants_to_know() {
 }
 
 fn of_route(route: &RouteSettings) -> String {
-    let target = |to: &Rewrite| format!("{}{}", to.to, if to.with_rest { "*" } else { "" });
-    let does = match &route.does {
-        RouteAction::To { upstream, rewrite } => {
-            format!("to {} {:?}", upstream.name, rewrite.as_ref().map(target))
-        }
-        RouteAction::Redirect { status, to } => format!("{status} {}", target(to)),
+    match &route.does {
+        RouteAction::To { upstream, rewrite, host } => format!("to {} {rewrite:?} {host:?}", upstream.name),
+        RouteAction::Redirect(redirect) => format!("{}", redirect.status().code()),
         RouteAction::Files(path) => format!("files {}", path.display()),
         RouteAction::Answer { status, text } => format!("{status} {text}"),
-    };
-    format!("{:?} {:?} {does}", route.takes.path, route.takes.methods)
+    }
 }
 
 #[test]
