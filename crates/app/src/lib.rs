@@ -1,14 +1,16 @@
 //! Shoalway's program: its configuration, its command line, and how the parts are put together.
 //!
 //! What is where: [`config`] and [`cli`] are what users see; [`run`] opens everything and [`wiring`] says what the
-//! parts are made of; [`control`] and [`reload`] are the program's life; [`log`], [`metrics`] and [`admin`] tell about
-//! it; [`operate`] asks a running one. Only this crate knows the file format, the environment and the command line.
+//! parts are made of; [`cert`] keeps certificates; [`control`] and [`reload`] are the program's life; [`log`],
+//! [`metrics`] and [`admin`] tell about it; [`operate`] asks a running one. Only this crate knows the file format, the environment and the command line.
 
 pub mod config;
 
 pub mod cli;
 
 pub mod start;
+
+pub mod cert;
 
 pub mod run;
 pub mod wiring;

@@ -3,8 +3,10 @@
 //! A name is looked up as it is, then as a wildcard of one label (RFC 9525 section 6.3); who asks for no name, or for
 //! one there is none for, gets the first certificate. Of several the first that fits the client's signature schemes is
 //! shown, so that an ECDSA and an RSA certificate can stand side by side. A handshake that is under way keeps what it was
-//! shown. Not here: handshakes (`tls_server.rs`), files, who issues certificates.
+//! shown. An authority that checks a name (RFC 8737) is shown what [`AcmeChallenges`] has for it, or nothing. Not here:
+//! handshakes (`tls_server.rs`), files, who issues certificates.
 
+use crate::acme_challenges::AcmeChallenges;
 use crate::tls::{TlsConfigError, certificates, private_key, provider, rejected};
 use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -83,18 +85,29 @@ impl Shown {
 }
 
 /// The certificates of a listener, or of several. Shared by all shards.
-pub struct CertificateStore(ArcSwap<Shown>);
+pub struct CertificateStore {
+    shown: ArcSwap<Shown>,
+    challenges: Option<Arc<AcmeChallenges>>,
+}
 
 impl CertificateStore {
     /// A store of these. Without any, every handshake fails.
     #[must_use]
     pub fn new(certificates: &[Certificate]) -> Arc<Self> {
-        Arc::new(Self(ArcSwap::from_pointee(Shown::of(certificates))))
+        Arc::new(Self { shown: ArcSwap::from_pointee(Shown::of(certificates)), challenges: None })
+    }
+
+    /// The same, answering authorities that check names besides. The server's protocols must then include
+    /// [`AcmeChallenges::ALPN`]; a listener that requires certificates of clients cannot be checked this way.
+    #[must_use]
+    pub fn with_challenges(certificates: &[Certificate], challenges: Arc<AcmeChallenges>) -> Arc<Self> {
+        let shown = ArcSwap::from_pointee(Shown::of(certificates));
+        Arc::new(Self { shown, challenges: Some(challenges) })
     }
 
     /// Puts others in their place, for the handshakes to come.
     pub fn replace(&self, certificates: &[Certificate]) {
-        self.0.store(Arc::new(Shown::of(certificates)));
+        self.shown.store(Arc::new(Shown::of(certificates)));
     }
 }
 
@@ -106,7 +119,14 @@ impl fmt::Debug for CertificateStore {
 
 impl ResolvesServerCert for CertificateStore {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let shown = self.0.load();
+        if let Some(challenges) = &self.challenges
+            && hello
+                .alpn()
+                .is_some_and(|mut offered| offered.any(|protocol| protocol == AcmeChallenges::ALPN))
+        {
+            return challenges.certificate(hello.server_name()?);
+        }
+        let shown = self.shown.load();
         let found = shown.find(hello.server_name());
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
         // A client that nothing fits learns so from the handshake itself.

@@ -7,18 +7,20 @@
 //! - [`deadline`], [`clock`], [`limits`]: how long anything may take;
 //! - [`buffers`], [`pipes`], [`stream`], [`relay`]: how bytes move;
 //! - [`connect`]: the seam for ways out; [`dialer`], [`resolver`], [`happy_eyeballs`], [`egress_guard`]: the way
-//!   straight out;
-//! - [`tls_client`], [`tls_server`], [`certificates`], [`udp`]: other transports;
+//!   straight out, and [`control_dial`] for the control thread;
+//! - [`tls_client`], [`tls_server`], [`certificates`], [`acme_challenges`], [`udp`]: other transports;
 //! - [`tasks`], [`blocking`]: who owns work; [`journal`], [`counters`]: what is told about it.
 //!
 //! Not here: HTTP (`http`), SOCKS (`forward`), rules (`policy`), files and command line (`app`).
 
+pub mod acme_challenges;
 pub mod admission;
 pub mod blocking;
 pub mod buffers;
 pub mod certificates;
 pub mod clock;
 pub mod connect;
+pub mod control_dial;
 pub mod counters;
 pub mod deadline;
 pub mod dialer;

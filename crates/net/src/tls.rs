@@ -127,6 +127,9 @@ pub enum TlsFault {
     /// The connection ended.
     #[error("the connection ended during the TLS handshake")]
     Closed(#[source] io::Error),
+    /// Nothing: a certificate authority has checked our name (RFC 8737), which ends with the handshake.
+    #[error("a certificate authority has checked the name")]
+    Checked,
 }
 
 impl TlsError {
@@ -162,7 +165,7 @@ impl TlsError {
             TlsFault::Name | TlsFault::Certificate(_) => "tls_certificate_error",
             TlsFault::Alert(_) => "tls_alert_received",
             TlsFault::Protocol(_) => "tls_protocol_error",
-            TlsFault::Closed(_) => "connection_terminated",
+            TlsFault::Closed(_) | TlsFault::Checked => "connection_terminated",
         }
     }
 }
@@ -175,9 +178,11 @@ impl Failure for TlsError {
     fn retry(&self) -> Retry {
         match self.fault {
             TlsFault::Timeout { .. } | TlsFault::Closed(_) => Retry::Safe,
-            TlsFault::Name | TlsFault::Certificate(_) | TlsFault::Alert(_) | TlsFault::Protocol(_) => {
-                Retry::Never
-            }
+            TlsFault::Name
+            | TlsFault::Certificate(_)
+            | TlsFault::Alert(_)
+            | TlsFault::Protocol(_)
+            | TlsFault::Checked => Retry::Never,
         }
     }
 
@@ -188,6 +193,7 @@ impl Failure for TlsError {
             TlsFault::Alert(_) => "tls_alert_received",
             TlsFault::Protocol(_) => "tls_protocol_error",
             TlsFault::Closed(_) => "tls_closed",
+            TlsFault::Checked => "acme_check",
         }
     }
 }

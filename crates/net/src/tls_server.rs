@@ -4,6 +4,7 @@
 //! for all shards, so that a client may come back on another shard. Not here: accepting, which certificate is
 //! shown (`certificates.rs`), certificates made on the fly, reading of files.
 
+use crate::acme_challenges::AcmeChallenges;
 use crate::certificates::{Certificate, CertificateStore};
 use crate::tls::{Roots, TlsConfigError, TlsError, TlsFault, provider};
 use rustls::ServerConfig;
@@ -67,7 +68,7 @@ impl TlsServer {
     /// Does the handshake with a client over `tcp`, before `deadline`.
     ///
     /// # Errors
-    /// [`TlsError`]; the connection is then closed.
+    /// [`TlsError`]; the connection is then closed. [`TlsFault::Checked`] is none in earnest.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
@@ -76,7 +77,14 @@ impl TlsServer {
         // Boxed: a handshake is rare and its state should not widen the caller's future.
         let handshake = Box::pin(self.acceptor.accept(tcp));
         match tokio::time::timeout_at(deadline, handshake).await {
-            Ok(done) => done.map_err(|error: io::Error| TlsError::handshake(Side::Client, error)),
+            Ok(done) => {
+                let stream = done.map_err(|error: io::Error| TlsError::handshake(Side::Client, error))?;
+                // RFC 8737 section 3: such a connection is closed and carries nothing.
+                if stream.get_ref().1.alpn_protocol() == Some(AcmeChallenges::ALPN) {
+                    return Err(TlsError::new(Side::Client, TlsFault::Checked));
+                }
+                Ok(stream)
+            }
             Err(_elapsed) => {
                 let after = deadline.saturating_duration_since(started);
                 Err(TlsError::new(Side::Client, TlsFault::Timeout { after }))

@@ -10,7 +10,7 @@
 //! - [`origin`]: an HTTP/1.1 origin that records what arrived and answers by script;
 //! - [`far`]: plain TCP and UDP far sides, scripted peers, echoes;
 //! - [`dns`]: a name server that answers by table, fails, or stays silent;
-//! - [`ca`]: a certificate authority for one test;
+//! - [`ca`]: a certificate authority for one test; [`acme`]: one that speaks ACME and checks what it is told;
 //! - [`real`]: curl, Python, Chromium and ssh.
 
 #![allow(
@@ -33,6 +33,7 @@ pub mod http;
 pub mod socks;
 pub mod tunnel;
 
+pub mod acme;
 pub mod ca;
 pub mod dns;
 pub mod far;
@@ -43,6 +44,7 @@ mod server;
 pub mod temp;
 mod wire;
 
+pub use acme::{AcmeOrder, AcmeServer};
 pub use ca::TestCa;
 pub use client::{End, RawClient};
 pub use dns::{Dns, EncryptedDns};

@@ -40,7 +40,7 @@ pub enum DialError {
 }
 
 impl DialError {
-    pub(super) fn from_io(error: io::Error) -> Self {
+    pub(crate) fn from_io(error: io::Error) -> Self {
         if is_exhausted(&error) {
             return Self::NoDescriptors(error);
         }

@@ -1,0 +1,316 @@
+//! Keeps certificates: knows what is stored, orders what is missing or due, hands it to the listeners.
+//!
+//! ```text
+//! tend: for each name: ask the authority about renewal, when it is time -> due? -> attempt -> record
+//!       -> when to look again
+//! ```
+//! Time comes in as an argument, so that a test can have any; [`CertKeeper::run`] gives it the real one. A name that
+//! fails waits longer each time and bothers no other. What is in use stays until something better is there. Not here:
+//! one order (`order`), times (`renewal`), files (`storage`).
+
+mod attempt;
+mod feeds;
+
+use super::chain::Chain;
+use super::error::CertError;
+use super::list::Listed;
+use super::name::{CertName, Issuer};
+use super::order::Ordering;
+use super::record::Record;
+use super::renewal::{self, Window};
+use super::settings::CertSettings;
+use super::storage::{self, Storage};
+use super::transport::Transport;
+use super::{moment, seconds};
+use feeds::Feeds;
+use shoalway_net::acme_challenges::AcmeChallenges;
+use shoalway_net::certificates::Certificate;
+use shoalway_net::resolver::Resolver;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::sync::Notify;
+
+/// Longest sleep: a clock that is set, or a file that another process writes, is noticed then.
+const LONGEST_SLEEP: Duration = Duration::from_hours(1);
+/// Shortest sleep between two rounds.
+const SHORTEST_SLEEP: Duration = Duration::from_secs(1);
+/// How long an authority that gave no answer about renewal is left alone; also what RFC 9773 section 4.3.3 proposes.
+const ASK_LATER: Duration = Duration::from_hours(6);
+
+/// Keeps the certificates of a set of names. Shared by the control loop and who asks it.
+pub struct CertKeeper {
+    settings: CertSettings,
+    storage: Storage,
+    resolver: Resolver,
+    transport: OnceLock<Transport>,
+    challenges: Arc<AcmeChallenges>,
+    held: Mutex<BTreeMap<CertName, Held>>,
+    feeds: Feeds,
+    /// One attempt at a time in this process; the lock file is for others.
+    turn: tokio::sync::Mutex<()>,
+    wake: Notify,
+}
+
+/// What there is of a name.
+#[derive(Clone, Default)]
+struct Held {
+    chain: Option<Chain>,
+    record: Record,
+}
+
+impl Held {
+    /// When the next attempt is due.
+    fn due(&self, now: SystemTime) -> SystemTime {
+        let wanted = match &self.chain {
+            Some(chain) if chain.is_valid(now) => {
+                renewal::when(chain.validity, self.record.window, chain.seed)
+            }
+            Some(_) | None => SystemTime::UNIX_EPOCH,
+        };
+        wanted.max(moment(self.record.not_before.unwrap_or(0)))
+    }
+}
+
+impl CertKeeper {
+    /// Opens the storage and reads what there is for `names`; nothing is ordered yet.
+    ///
+    /// # Errors
+    /// [`CertError::Storage`]. Files of single names that are damaged are put aside and reported, no more.
+    pub fn open(
+        settings: CertSettings,
+        resolver: Resolver,
+        names: &[CertName],
+    ) -> Result<Arc<Self>, CertError> {
+        let keeper = Self {
+            storage: Storage::open(&settings.storage)?,
+            settings,
+            resolver,
+            transport: OnceLock::new(),
+            challenges: AcmeChallenges::new(),
+            held: Mutex::default(),
+            feeds: Feeds::default(),
+            turn: tokio::sync::Mutex::default(),
+            wake: Notify::new(),
+        };
+        keeper.set_names(names);
+        Ok(Arc::new(keeper))
+    }
+
+    /// The answers to challenges, for the listeners.
+    #[must_use]
+    pub const fn challenges(&self) -> &Arc<AcmeChallenges> {
+        &self.challenges
+    }
+
+    /// Keeps these names from now on and no others; what is stored stays.
+    pub fn set_names(&self, names: &[CertName]) {
+        let now = SystemTime::now();
+        let mut held = std::mem::take(&mut *self.held());
+        let kept = names.iter().map(|name| {
+            let known = held.remove(name).unwrap_or_else(|| self.load(name, now));
+            (name.clone(), known)
+        });
+        let kept = kept.collect();
+        *self.held() = kept;
+        self.publish();
+        self.wake.notify_one();
+    }
+
+    /// What there is for `names`, now: fewer than names while some are missing.
+    #[must_use]
+    pub fn certificates(&self, names: &[CertName]) -> Vec<Certificate> {
+        let held = self.held();
+        let chain = |name: &CertName| Some(held.get(name)?.chain.as_ref()?.certificate.clone());
+        names.iter().filter_map(chain).collect()
+    }
+
+    /// Each name with its state and last error, for `cert list`.
+    #[must_use]
+    pub fn status(&self, now: SystemTime) -> Vec<Listed> {
+        let held = self.held();
+        let listed = |(name, held): (&CertName, &Held)| {
+            let folder = self.folder(name);
+            Listed::new(name, &folder, held.chain.as_ref(), &held.record, now)
+        };
+        held.iter().map(listed).collect()
+    }
+
+    /// Tends for ever. To be spawned on the control runtime by an owner that aborts it at the end, or when another
+    /// keeper takes over; whatever is under way is then given up cleanly.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            let next = Box::pin(self.tend(SystemTime::now())).await;
+            let wait = next.duration_since(SystemTime::now()).unwrap_or_default();
+            tokio::select! {
+                () = tokio::time::sleep(wait.clamp(SHORTEST_SLEEP, LONGEST_SLEEP)) => {}
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Does all that is due at `now`, one thing after another, and says when to look again. Errors are in the records.
+    pub async fn tend(&self, now: SystemTime) -> SystemTime {
+        let names: Vec<CertName> = self.held().keys().cloned().collect();
+        for name in &names {
+            if self.is_to_be_asked(name, now) {
+                Box::pin(self.ask_about_renewal(name, now)).await;
+            }
+            if self.of(name).is_some_and(|held| held.due(now) <= now) {
+                // What came of it is in the record and has been told.
+                drop(Box::pin(self.attempt(name, now, attempt::Why::Due)).await);
+            }
+        }
+        let held = self.held();
+        let next = held.iter().map(|(name, held)| match (name.issuer(), &held.chain) {
+            (Issuer::Acme, Some(_)) => held.due(now).min(moment(held.record.ask_again.unwrap_or(0))),
+            (Issuer::Acme, None) | (Issuer::Local, _) => held.due(now),
+        });
+        next.min().unwrap_or(now + LONGEST_SLEEP).max(now)
+    }
+
+    /// Orders a new certificate for `name` now, whatever the one before is like; until when the new one is valid.
+    ///
+    /// # Errors
+    /// [`CertError`]; the one before stays in use.
+    pub async fn renew(&self, name: &CertName) -> Result<SystemTime, CertError> {
+        self.of(name).ok_or_else(|| unknown(name))?;
+        Box::pin(self.attempt(name, SystemTime::now(), attempt::Why::Asked)).await
+    }
+
+    /// Goes through the whole order at the staging directory and keeps nothing of it; which directory that was.
+    ///
+    /// # Errors
+    /// [`CertError`], what a real order would meet too.
+    pub async fn dry_run(&self, name: &CertName) -> Result<String, CertError> {
+        let held = self.of(name).ok_or_else(|| unknown(name))?;
+        if name.issuer() == Issuer::Local {
+            self.sign_locally(name, SystemTime::now())?;
+            return Ok(storage::LOCAL.to_owned());
+        }
+        let _turn = self.turn.lock().await;
+        let staging = self.settings.staging.as_ref().ok_or(CertError::NoRehearsal)?;
+        let _lock = self.storage.lock()?;
+        let kind = self.kind(name, held.record.failures)?;
+        Box::pin(self.ordering(staging)?.order(name, kind, None)).await?;
+        self.note(name, |record| record.rehearsed = true);
+        Ok(staging.clone())
+    }
+
+    fn is_to_be_asked(&self, name: &CertName, now: SystemTime) -> bool {
+        let Some(held) = self.of(name) else { return false };
+        let has = held.chain.is_some_and(|chain| chain.id.is_some() && chain.is_valid(now));
+        name.issuer() == Issuer::Acme && has && held.record.ask_again.unwrap_or(0) <= seconds(now)
+    }
+
+    /// RFC 9773 section 4. That an authority has no answer is no error: two thirds of the time hold then.
+    async fn ask_about_renewal(&self, name: &CertName, now: SystemTime) {
+        let Some(id) = self.of(name).and_then(|held| held.chain?.id) else { return };
+        let asked = async {
+            let account = self.ordering(&self.settings.directory)?.account().await?;
+            account.renewal_info(&id).await.map_err(|error| CertError::Server { why: error.to_string() })
+        };
+        let told = asked.await;
+        self.note(name, |record| match told {
+            Ok((info, again)) => {
+                let at = |time: i64| u64::try_from(time).unwrap_or(0);
+                let window = &info.suggested_window;
+                let (start, end) = (at(window.start.unix_timestamp()), at(window.end.unix_timestamp()));
+                record.window = Some(Window { start, end });
+                record.ask_again = Some(renewal::ask_again(now, again));
+                if record.failures == 0 {
+                    // A damaged record was told of, and here is another.
+                    record.error = None;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%name, %error, "the authority says nothing about renewal");
+                record.ask_again = Some(seconds(now + ASK_LATER));
+            }
+        });
+    }
+
+    fn ordering<'a>(&'a self, directory: &'a str) -> Result<Ordering<'a>, CertError> {
+        let transport = match self.transport.get() {
+            Some(transport) => transport,
+            None => {
+                let made = Transport::new(self.resolver.clone(), self.settings.roots.clone());
+                let made = made.map_err(|error| CertError::Unreachable {
+                    server: super::problem::server(directory),
+                    why: error.to_string(),
+                })?;
+                self.transport.get_or_init(|| made)
+            }
+        };
+        let Self { settings, storage, challenges, .. } = self;
+        Ok(Ordering { settings, storage, transport, challenges, directory })
+    }
+
+    /// What is stored for a name. What is damaged is put aside, told, and treated as missing.
+    fn load(&self, name: &CertName, now: SystemTime) -> Held {
+        let folder = self.folder(name);
+        let json = self.storage.json(&folder, name);
+        let mut record = Record::read(&json).unwrap_or_else(|error| self.damaged(&json, &error, now));
+        let path = self.storage.pem(&folder, name);
+        let chain = match storage::read(&path) {
+            Ok(None) => None,
+            Ok(Some(pem)) => match Chain::of_file(&path, &pem, name) {
+                Ok(chain) => Some(chain),
+                Err(error) => {
+                    record.error = self.damaged(&path, &error, now).error;
+                    None
+                }
+            },
+            Err(error) => {
+                tracing::warn!(code = error.code(), "{error}");
+                record.complain(&error, now);
+                None
+            }
+        };
+        Held { chain, record }
+    }
+
+    /// A record that tells of damage.
+    fn damaged(&self, path: &std::path::Path, error: &CertError, now: SystemTime) -> Record {
+        tracing::warn!(code = error.code(), "{error}: put aside");
+        if let Err(error) = storage::put_aside(path) {
+            tracing::warn!(code = error.code(), "{error}");
+        }
+        let mut record = Record::default();
+        record.complain(error, now);
+        record
+    }
+
+    /// Folder of the authority that certifies `name`.
+    fn folder(&self, name: &CertName) -> String {
+        match name.issuer() {
+            Issuer::Local => storage::LOCAL.to_owned(),
+            Issuer::Acme => Storage::folder(&self.settings.directory),
+        }
+    }
+
+    /// Changes a name's record, here and in its file.
+    fn note(&self, name: &CertName, change: impl FnOnce(&mut Record)) {
+        let record = {
+            let mut all = self.held();
+            let Some(held) = all.get_mut(name) else { return };
+            change(&mut held.record);
+            held.record.clone()
+        };
+        if let Err(error) = record.write(&self.storage.json(&self.folder(name), name)) {
+            tracing::warn!(code = error.code(), "{error}");
+        }
+    }
+
+    fn of(&self, name: &CertName) -> Option<Held> {
+        self.held().get(name).cloned()
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<CertName, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unknown(name: &CertName) -> CertError {
+    CertError::Unknown { name: name.to_string() }
+}

@@ -1,0 +1,313 @@
+//! A certificate authority that speaks ACME (RFC 8555) on loopback and takes the specification at its word.
+//!
+//! Nonces are good for one use, signatures are checked over the exact octets that came, `url` and `kid` must be those of
+//! the request, challenges are looked at by connecting (HTTP-01: RFC 8555 section 8.3; TLS-ALPN-01: RFC 8737), requests
+//! for certificates must name what was proven and nothing else, and renewal windows are told (RFC 9773). What no real
+//! authority could be asked for can be: refusals, nonces gone bad, names that do not resolve, windows in the past. Not
+//! here: revocation, key change, external accounts, DNS-01.
+
+mod http;
+mod issue;
+mod jws;
+mod prove;
+mod state;
+
+use crate::ca::TestCa;
+use crate::server::Server;
+use http::{Answer, Request};
+use issue::Issuing;
+use serde_json::json;
+use state::{Problem, State};
+use std::collections::{HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+/// The authority. It ends with this value.
+pub struct AcmeServer {
+    server: Server,
+    shared: Arc<Shared>,
+    tls: TestCa,
+}
+
+/// An order somebody made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeOrder {
+    /// The names, as they were written.
+    pub names: Vec<String>,
+    /// The certificate it is to replace (RFC 9773 section 5).
+    pub replaces: Option<String>,
+    /// What has become of it: `pending`, `ready`, `processing`, `valid` or `invalid`.
+    pub status: &'static str,
+}
+
+struct Shared {
+    origin: Mutex<String>,
+    script: Mutex<Script>,
+    state: Mutex<State>,
+    issuing: Issuing,
+}
+
+/// What the test wants to happen.
+struct Script {
+    refusals: VecDeque<(String, Problem)>,
+    bad_nonces: usize,
+    http_at: Option<SocketAddr>,
+    tls_at: Option<SocketAddr>,
+    no_such_names: HashSet<String>,
+    offered: Vec<&'static str>,
+    lifetime: Duration,
+    window: Option<(SystemTime, SystemTime)>,
+}
+
+impl AcmeServer {
+    /// Starts it. Names can be proven once [`AcmeServer::find_names_at`] has said where they live.
+    #[must_use]
+    pub fn start() -> Self {
+        let tls = TestCa::new();
+        let config = tls.issue(&["127.0.0.1"]).server_config();
+        let script = Script {
+            refusals: VecDeque::new(),
+            bad_nonces: 0,
+            http_at: None,
+            tls_at: None,
+            no_such_names: HashSet::new(),
+            offered: vec!["http-01", "tls-alpn-01", "dns-01"],
+            lifetime: Duration::from_hours(90 * 24),
+            window: None,
+        };
+        let shared = Arc::new(Shared {
+            origin: Mutex::default(),
+            script: Mutex::new(script),
+            state: Mutex::default(),
+            issuing: Issuing::new(),
+        });
+        let theirs = Arc::clone(&shared);
+        let server = Server::start(move |stream, _| {
+            http::serve(stream, &config, &|request| theirs.answer(request));
+        });
+        *shared.origin.lock().expect("origin") = format!("https://{}", server.addr());
+        Self { server, shared, tls }
+    }
+
+    /// URL of the directory.
+    #[must_use]
+    pub fn directory(&self) -> String {
+        format!("https://{}/directory", self.server.addr())
+    }
+
+    /// PEM file of the authority that certifies this server itself, for who talks to it.
+    #[must_use]
+    pub fn tls_root(&self) -> PathBuf {
+        self.tls.file()
+    }
+
+    /// PEM of the root under which it issues.
+    #[must_use]
+    pub fn issuing_root(&self) -> String {
+        self.shared.issuing.root_pem()
+    }
+
+    /// Every name lives here: `http` stands for its port 80, `tls` for its port 443.
+    pub fn find_names_at(&self, http: SocketAddr, tls: SocketAddr) {
+        let mut script = self.script();
+        script.http_at = Some(http);
+        script.tls_at = Some(tls);
+    }
+
+    /// This name does not resolve.
+    pub fn forget_name(&self, name: &str) {
+        self.script().no_such_names.insert(name.to_owned());
+    }
+
+    /// Only these kinds of challenge are offered from now on.
+    pub fn offer_challenges(&self, kinds: &[&'static str]) {
+        self.script().offered = kinds.to_vec();
+    }
+
+    /// The next signed request to `resource` (such as `new-order`) is answered with this error of
+    /// `urn:ietf:params:acme:error:`, and with `Retry-After` when seconds are given.
+    pub fn refuse_next(
+        &self,
+        resource: &str,
+        status: u16,
+        kind: &str,
+        detail: &str,
+        retry_after: Option<u64>,
+    ) {
+        let problem = Problem::new(status, kind, detail).after(retry_after);
+        self.script().refusals.push_back((resource.to_owned(), problem));
+    }
+
+    /// So many signed requests are told that their nonce is bad, whatever it is.
+    pub fn spoil_nonces(&self, count: usize) {
+        self.script().bad_nonces = count;
+    }
+
+    /// How long certificates are valid from now on. At first 90 days.
+    pub fn issue_for(&self, lifetime: Duration) {
+        self.script().lifetime = lifetime;
+    }
+
+    /// When certificates should be renewed; at first in the last third of their time.
+    pub fn suggest_renewal(&self, from: SystemTime, to: SystemTime) {
+        self.script().window = Some((from, to));
+    }
+
+    /// All orders so far, the oldest first.
+    #[must_use]
+    pub fn orders(&self) -> Vec<AcmeOrder> {
+        self.shared.state().orders()
+    }
+
+    /// Number of accounts that were made.
+    #[must_use]
+    pub fn accounts(&self) -> usize {
+        self.shared.state().accounts()
+    }
+
+    /// Requests so far whose nonce was not one of ours, or was used before.
+    #[must_use]
+    pub fn nonces_refused(&self) -> usize {
+        self.shared.state().nonces_refused()
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.shared.script()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("state of the authority")
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().expect("script of the authority")
+    }
+
+    fn origin(&self) -> String {
+        self.origin.lock().expect("origin").clone()
+    }
+
+    /// Every answer but that to a plain GET carries a fresh nonce (RFC 8555 section 6.5).
+    fn answer(self: &Arc<Self>, request: &Request) -> Answer {
+        let path = request.path.as_str();
+        match (request.method.as_str(), path) {
+            ("GET", "/directory") => Answer::json(200, &self.directory()),
+            ("HEAD", "/new-nonce") => self.fresh(Answer::empty(200)),
+            ("GET", "/new-nonce") => self.fresh(Answer::empty(204)),
+            ("GET", _) if path.starts_with("/renewal-info/") => self.renewal_info(path),
+            ("POST", _) => {
+                let answer = self.signed(request).unwrap_or_else(|problem| problem.answer());
+                self.fresh(answer)
+            }
+            _ => Problem::new(405, "malformed", "no such resource, or not by this method").answer(),
+        }
+    }
+
+    fn fresh(&self, answer: Answer) -> Answer {
+        answer.with("Replay-Nonce", &self.state().fresh_nonce())
+    }
+
+    fn directory(&self) -> serde_json::Value {
+        let origin = self.origin();
+        json!({
+            "newNonce": format!("{origin}/new-nonce"),
+            "newAccount": format!("{origin}/new-account"),
+            "newOrder": format!("{origin}/new-order"),
+            "renewalInfo": format!("{origin}/renewal-info"),
+            "meta": { "termsOfService": format!("{origin}/terms") },
+        })
+    }
+
+    /// A request under a signature: who signed, whether it may be, then what it asks for.
+    fn signed(self: &Arc<Self>, request: &Request) -> Result<Answer, Problem> {
+        if request.content_type != "application/jose+json" {
+            return Err(Problem::new(415, "malformed", "the content is not application/jose+json"));
+        }
+        let url = format!("{}{}", self.origin(), request.path);
+        let jws = jws::Jws::parse(&request.body)?;
+        let key = self.state().key_of(&jws, &self.origin(), request.path == "/new-account")?;
+        jws.verify(&key)?;
+        self.take_nonce(jws.nonce()?)?;
+        if jws.url()? != url {
+            return Err(Problem::new(401, "unauthorized", "the signed url is not that of the request"));
+        }
+        if let Some(refusal) = self.refusal(&request.path) {
+            return Err(refusal);
+        }
+        let resource: Vec<&str> = request.path.trim_start_matches('/').split('/').collect();
+        let (origin, account) = (self.origin(), jws.account(&self.origin()));
+        match resource.as_slice() {
+            ["new-account"] => self.state().new_account(&origin, &key, &jws),
+            ["new-order"] => {
+                let offered = self.script().offered.clone();
+                self.state().new_order(&origin, account?, &jws, &offered)
+            }
+            ["order", id] => self.state().order(&origin, account?, id, &jws),
+            ["authz", id] => self.state().authorization(&origin, account?, id, &jws),
+            ["challenge", id] => self.challenge(&origin, account?, id, &jws),
+            ["order", id, "finalize"] => {
+                let lifetime = self.script().lifetime;
+                self.state().finalize(&origin, account?, id, &jws, &self.issuing, lifetime)
+            }
+            ["certificate", id] => self.state().certificate(account?, id, &jws),
+            _ => Err(Problem::new(404, "malformed", "no such resource")),
+        }
+    }
+
+    fn take_nonce(&self, nonce: &str) -> Result<(), Problem> {
+        let bad = Problem::new(400, "badNonce", "this nonce is not ours, or was used before");
+        let known = self.state().take_nonce(nonce);
+        let mut script = self.script();
+        if script.bad_nonces > 0 {
+            script.bad_nonces -= 1;
+            return Err(bad);
+        }
+        if known { Ok(()) } else { Err(bad) }
+    }
+
+    fn refusal(&self, path: &str) -> Option<Problem> {
+        let mut script = self.script();
+        let at = script.refusals.iter().position(|(resource, _)| path.trim_start_matches('/') == resource)?;
+        script.refusals.remove(at).map(|(_, problem)| problem)
+    }
+
+    /// RFC 8555 section 7.5.1: an empty object says that the answer is in place; the look at it follows in the
+    /// background.
+    fn challenge(
+        self: &Arc<Self>,
+        origin: &str,
+        account: usize,
+        id: &str,
+        jws: &jws::Jws,
+    ) -> Result<Answer, Problem> {
+        let (answer, proof) = self.state().challenge(origin, account, id, jws)?;
+        if let Some(proof) = proof {
+            let (shared, id) = (Arc::clone(self), id.to_owned());
+            std::thread::spawn(move || {
+                let (at, gone) = {
+                    let script = shared.script();
+                    let at = if proof.kind == "http-01" { script.http_at } else { script.tls_at };
+                    (at, script.no_such_names.contains(&proof.name))
+                };
+                let found = prove::look(&proof, if gone { None } else { at });
+                shared.state().looked(&id, found);
+            });
+        }
+        Ok(answer)
+    }
+
+    fn renewal_info(&self, path: &str) -> Answer {
+        let id = path.trim_start_matches("/renewal-info/");
+        let Some((from, to)) = self.state().validity(id) else {
+            return Problem::new(404, "malformed", "no such certificate").answer();
+        };
+        let third = to.duration_since(from).unwrap_or_default() / 3;
+        let (start, end) = self.script().window.unwrap_or((to - third, to - third / 2));
+        let window = json!({ "start": issue::rfc3339(start), "end": issue::rfc3339(end) });
+        Answer::json(200, &json!({ "suggestedWindow": window })).with("Retry-After", "21600")
+    }
+}
