@@ -66,8 +66,8 @@ struct Opened {
     version: Version,
 }
 
-fn arrival(peer: SocketAddr, transport: Transport, admitted: &Admitted) -> Arrival {
-    Arrival { peer, secure: transport == Transport::Tls, counters: Arc::clone(admitted.counters()) }
+fn arrival(peer: SocketAddr, transport: Transport, admitted: &Admitted) -> Rc<Arrival> {
+    Arrival::new(peer, transport == Transport::Tls, Arc::clone(admitted.counters()))
 }
 
 async fn open(
@@ -187,16 +187,27 @@ fn poll_verdict(
     }
 }
 
-fn serve_h1(gateway: Rc<Gateway>, shard: &Rc<Shard>, stream: Stream, arrival: Arrival, admitted: Admitted) {
+fn serve_h1(
+    gateway: Rc<Gateway>,
+    shard: &Rc<Shard>,
+    stream: Stream,
+    arrival: Rc<Arrival>,
+    admitted: Admitted,
+) {
     let config = Rc::clone(&gateway.server);
-    let service = Box::new(SiteService::new(gateway, Rc::new(arrival)));
+    let service = Box::new(SiteService::new(gateway, arrival));
     let connection = ServerConnection::new(Rc::clone(shard), config, stream, service, admitted);
     shard.tasks().spawn(connection);
 }
 
-fn serve_h2(gateway: Rc<Gateway>, shard: &Rc<Shard>, stream: Stream, arrival: Arrival, admitted: Admitted) {
+fn serve_h2(
+    gateway: Rc<Gateway>,
+    shard: &Rc<Shard>,
+    stream: Stream,
+    arrival: Rc<Arrival>,
+    admitted: Admitted,
+) {
     let config = Rc::clone(&gateway.server);
-    let arrival = Rc::new(arrival);
     let slot = Rc::clone(&gateway.slot);
     let make = move || -> Box<dyn Service> {
         let current = slot.current().unwrap_or_else(|| Rc::clone(&gateway));

@@ -1,13 +1,15 @@
 //! What stands behind one connection, or one stream of HTTP/2: decides about requests, edits them, settles them.
 //!
-//! Hot path. What was learned from one request serves the next: the site of its host, the lines that tell upstreams of the
-//! client, the route of a target that is asked for again. Nothing is allocated for a request that repeats. What is where:
-//! `choose.rs` finds site and route, `act.rs` does what the route says, `journal.rs` writes it down. Not here: messages
+//! Hot path. What was learned from one request serves the next, on whichever stream of a connection: the site of its
+//! host, the lines that tell upstreams of the client, the route of a target that is asked for again. Nothing is allocated
+//! for a request that repeats, unless a trusted proxy speaks for its client. What is where: `choose.rs` finds site and
+//! route, `learned.rs` keeps them, `act.rs` does what the route says, `journal.rs` writes it down. Not here: messages
 //! and exchanges (`http/h1`), tries (`attempt.rs`).
 
 mod act;
 mod choose;
 mod journal;
+mod learned;
 
 use super::forwarding::drop_told;
 use super::{Gateway, RouteOnShard, answers, tunnel};
@@ -15,7 +17,7 @@ use crate::attempt::Attempt;
 use crate::files::Found;
 use crate::routes::{HostPolicy, Scratch, Then, ToUpstream};
 use crate::trace;
-use choose::{Choice, Place};
+use learned::{Learned, Lent};
 use shoalway_http::answer::Answer;
 use shoalway_http::pool::Upstream;
 use shoalway_http::service::{Attempt as Tried, Failed, Next, Service, Settled, Tunnel};
@@ -23,7 +25,7 @@ use shoalway_http::{level, loops};
 use shoalway_net::connect::{Connect, Session};
 use shoalway_net::counters::ListenerCounters;
 use shoalway_net::shard::Shard;
-use shoalway_wire::http1::compose::{Edits, Lines};
+use shoalway_wire::http1::compose::Edits;
 use shoalway_wire::http1::framing::Version;
 use shoalway_wire::http1::hop_by_hop::{self, Switch};
 use shoalway_wire::http1::known::Known;
@@ -43,23 +45,24 @@ pub(super) struct Arrival {
     /// Over TLS.
     pub(super) secure: bool,
     pub(super) counters: Arc<ListenerCounters>,
+    /// What streams that have ended have learned, for the next ones.
+    spare: RefCell<Vec<Learned>>,
+}
+
+impl Arrival {
+    pub(super) fn new(peer: SocketAddr, secure: bool, counters: Arc<ListenerCounters>) -> Rc<Self> {
+        Rc::new(Self { peer, secure, counters, spare: RefCell::default() })
+    }
 }
 
 /// See above.
 pub(super) struct SiteService {
-    gateway: Rc<Gateway>,
     arrival: Rc<Arrival>,
+    learned: Lent,
     /// Of the current request: the peer, or whom a trusted proxy speaks for.
     client: IpAddr,
-    /// The host of the last request.
-    place: Option<Place>,
-    /// What the last target was, and what was made of it.
-    choice: Choice,
     /// The current request's.
     route: Option<Rc<RouteOnShard>>,
-    /// What upstreams are told, and for which version that holds; none: to be written anew.
-    told: Lines,
-    told_for: Option<Version>,
     attempt: Attempt,
     scratch: Scratch,
     /// Puts a file here while its request waits.
@@ -71,14 +74,10 @@ pub(super) struct SiteService {
 impl SiteService {
     pub(super) fn new(gateway: Rc<Gateway>, arrival: Rc<Arrival>) -> Self {
         Self {
-            gateway,
             client: arrival.peer.ip(),
+            learned: Lent::new(gateway, Rc::clone(&arrival)),
             arrival,
-            place: None,
-            choice: Choice::default(),
             route: None,
-            told: Lines::new(),
-            told_for: None,
             attempt: Attempt::default(),
             scratch: Scratch::default(),
             found: Rc::default(),
@@ -86,15 +85,17 @@ impl SiteService {
         }
     }
 
+    fn gateway(&self) -> &Rc<Gateway> {
+        &self.learned.gateway
+    }
+
     /// Another plan counts since the last request: nothing of what was learned does.
     fn refresh(&mut self) {
-        if !self.gateway.slot.is_current(&self.gateway)
-            && let Some(current) = self.gateway.slot.current()
+        let gateway = self.gateway();
+        if !gateway.slot.is_current(gateway)
+            && let Some(current) = gateway.slot.current()
         {
-            self.gateway = current;
-            self.place = None;
-            self.choice = Choice::default();
-            self.told_for = None;
+            *self.learned = Learned::new(current);
         }
     }
 
@@ -141,7 +142,7 @@ impl SiteService {
     fn stick(&self, to: &ToUpstream, edits: &mut Edits) {
         let (Some(cookie), Some(picked)) = (&to.backend.sticky, self.attempt.picked()) else { return };
         let Some(id) = picked.sticky_id() else { return };
-        if self.choice.sticky == Some(id) {
+        if self.learned.choice.sticky == Some(id) {
             return;
         }
         let secure = if self.arrival.secure { "; Secure" } else { "" };
@@ -190,8 +191,8 @@ impl Service for SiteService {
         Session {
             client: SocketAddr::new(self.client, self.arrival.peer.port()),
             user: None,
-            target: Rc::clone(&self.gateway.nowhere),
-            limit: self.gateway.plan.settings().limits.connect,
+            target: Rc::clone(&self.gateway().nowhere),
+            limit: self.gateway().plan.settings().limits.connect,
             permit: None,
         }
     }
@@ -206,17 +207,17 @@ impl Service for SiteService {
         let passes = to.upgrade && level::passes_upgrade(request);
         hop_by_hop::mark(&request, edits, if passes { Switch::Pass } else { Switch::Drop });
         drop_told(&request, edits);
-        edits.add_lines(&self.told);
+        edits.add_lines(&self.learned.told);
         loops::count_down(request, edits);
         self.host_edits(to, request, edits);
         if to.backend.begins_traces {
-            trace::begin(request, &self.gateway.dice, edits);
+            trace::begin(request, &self.gateway().dice, edits);
         }
         if let Some(route) = &self.route {
             route.route.request.iter().for_each(|edit| edit.mark(&request, edits));
         }
-        if !self.choice.rewritten.is_empty() {
-            edits.retarget(&[&self.choice.rewritten]);
+        if !self.learned.choice.rewritten.is_empty() {
+            edits.retarget(&[&self.learned.choice.rewritten]);
         }
     }
 
@@ -230,7 +231,7 @@ impl Service for SiteService {
             route.route.response.iter().for_each(|edit| edit.mark(&response, edits));
         }
         let Some(to) = self.to_upstream() else { return };
-        let [older, newer] = &self.gateway.via;
+        let [older, newer] = &self.gateway().via;
         edits.add_lines(match response.version() {
             Version::Http10 => older,
             Version::Http11 => newer,
@@ -278,11 +279,12 @@ impl Service for SiteService {
     }
 
     fn tunnel(self: Box<Self>, shard: &Rc<Shard>, tunnel: Tunnel) {
-        let Self { gateway, client, arrival, place, route, attempt, .. } = *self;
+        let Self { learned, client, arrival, route, attempt, .. } = *self;
+        let gateway = &learned.gateway;
         let facts = tunnel::Facts {
             listener: Arc::clone(&gateway.plan.settings().listener),
             client: SocketAddr::new(client, arrival.peer.port()),
-            target: place.and_then(|place| place.target),
+            target: learned.place.as_ref().and_then(|place| place.target.clone()),
             rule: route.map_or(0, |route| route.number),
             attempt,
         };

@@ -1,6 +1,7 @@
 //! Endpoints that are dead, frozen, slow, lying, resetting or talking nonsense.
 
 use super::{Served, get, route, site, to, url};
+use shoalway_reverse::balance::{Algorithm, BalanceConfig};
 use shoalway_reverse::breaker::BreakerLimits;
 use shoalway_reverse::routes::{Then, ToUpstream};
 use shoalway_testkit::{Far, Origin, Refusing, Reply, Step, TcpScript};
@@ -116,6 +117,25 @@ fn two_frozen_endpoints_take_the_patience_of_two_tries_and_no_more() {
     let (one, two) = (script([Step::ReadHead, Step::Stall]), script([Step::ReadHead, Step::Stall]));
     let served = before(vec![url(one.addr()), url(two.addr())], SHORT);
     served.get("/").assert_refused(504, "http_response_timeout");
+    assert_eq!((one.connections(), two.connections()), (1, 1));
+}
+
+#[test]
+fn endpoints_that_freeze_on_kept_connections_are_given_up_one_after_the_other() {
+    let once =
+        || script([Step::ReadHead, Step::Send(format!("{HEAD}ok").into()), Step::ReadHead, Step::Stall]);
+    let (one, two) = (once(), once());
+    let endpoints = [url(one.addr()), url(two.addr())];
+    let served = Served::start(move |tools| {
+        let balance = BalanceConfig { algorithm: Algorithm::RoundRobin, ..BalanceConfig::default() };
+        let backend = tools.backend_with(&endpoints, |config| config.balance = balance, |_| {});
+        let to = ToUpstream { per_try: Some(SHORT), ..ToUpstream::new(backend) };
+        site(vec![route("*", Then::Upstream(Arc::new(to)))])
+    });
+    let mut client = served.connect();
+    for status in [200, 200, 504] {
+        assert_eq!(client.send(get("/")).read_response().status, status);
+    }
     assert_eq!((one.connections(), two.connections()), (1, 1));
 }
 

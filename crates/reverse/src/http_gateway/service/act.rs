@@ -77,7 +77,7 @@ impl SiteService {
         backend: &Rc<BackendOnShard>,
     ) -> Next {
         let key = self.pick_key(request, to);
-        self.choice.sticky = key.sticky;
+        self.learned.choice.sticky = key.sticky;
         let deadlines = Deadlines { total: to.total, per_try: to.per_try };
         let idempotent = request.method().is_idempotent();
         match self.attempt.begin(shard, backend, key, idempotent, deadlines) {
@@ -100,7 +100,7 @@ impl SiteService {
             Key::Uri => Some(stable_hash(request.raw_target())),
         };
         let sticky = to.backend.sticky.as_ref().and_then(|sticky| cookie(request, &sticky.name));
-        PickKey { random: self.gateway.dice.roll(), hash, sticky: sticky.and_then(StickyId::parse) }
+        PickKey { random: self.gateway().dice.roll(), hash, sticky: sticky.and_then(StickyId::parse) }
     }
 
     fn redirect(&mut self, redirect: &Redirect, route: &Route, authority: &str, target: &[u8]) -> Next {
@@ -153,7 +153,7 @@ impl SiteService {
                 self.answer(answer, "ok")
             }
             Found::Part(part) => Next::Upstream {
-                upstream: Rc::clone(&self.gateway.files),
+                upstream: Rc::clone(&self.gateway().files),
                 connect: FileWay::new(shard, part),
                 line: RequestLine::Origin,
             },

@@ -1,6 +1,7 @@
 //! Finds a request's site, client and route, or knows them from the request before.
 
 use super::SiteService;
+use super::learned::Learned;
 use crate::balance::StickyId;
 use crate::http_gateway::RouteOnShard;
 use crate::http_gateway::forwarding::{Hop, tell, tell_more};
@@ -32,33 +33,34 @@ pub(super) struct Choice {
 impl SiteService {
     /// Finds the site of a host. False: there is none.
     pub(super) fn find_place(&mut self, authority: &str) -> bool {
-        if self.place.as_ref().is_some_and(|place| *place.authority == *authority) {
+        if self.learned.place.as_ref().is_some_and(|place| *place.authority == *authority) {
             return true;
         }
-        self.choice.route = None;
-        self.told_for = None;
-        let hosts = self.gateway.plan.hosts();
+        self.learned.choice.route = None;
+        self.learned.told_for = None;
+        let hosts = self.learned.gateway.plan.hosts();
         let site = if authority.is_empty() { hosts.any() } else { hosts.find(authority) };
         let port = if self.arrival.secure { 443 } else { 80 };
-        self.place = site.map(|site| Place {
+        self.learned.place = site.map(|site| Place {
             authority: authority.into(),
             site,
             target: Target::parse(authority, Some(port)).ok().map(Rc::new),
         });
-        self.place.is_some()
+        self.learned.place.is_some()
     }
 
     /// Finds out whom the request is from, and what upstreams are told of that.
     pub(super) fn find_client(&mut self, request: RequestView<'_>, authority: &str) {
         let peer = self.arrival.peer.ip();
-        let trusted = &self.gateway.plan.settings().trusted;
+        let Learned { gateway, told, told_for, .. } = &mut *self.learned;
+        let trusted = &gateway.plan.settings().trusted;
         let hop = Hop { peer, secure: self.arrival.secure, authority };
         if trusted.is_trusted(peer) {
             self.client = trusted.client_of(peer, request);
-            tell_more(hop, request, trusted, request.version(), &mut self.told);
-        } else if self.told_for != Some(request.version()) {
-            tell(hop, request.version(), &mut self.told);
-            self.told_for = Some(request.version());
+            tell_more(hop, request, trusted, request.version(), told);
+        } else if *told_for != Some(request.version()) {
+            tell(hop, request.version(), told);
+            *told_for = Some(request.version());
         }
     }
 
@@ -69,18 +71,20 @@ impl SiteService {
         authority: &str,
         target: &[u8],
     ) -> Result<Option<Rc<RouteOnShard>>, BadPath> {
-        let Some(site) = self.place.as_ref().and_then(|place| self.gateway.sites.get(place.site)) else {
+        let Some(site) =
+            self.learned.place.as_ref().and_then(|place| self.learned.gateway.sites.get(place.site))
+        else {
             return Ok(None);
         };
-        if site.by_line && self.choice.is_for(request, target) {
-            return Ok(self.choice.route.clone());
+        if site.by_line && self.learned.choice.is_for(request, target) {
+            return Ok(self.learned.choice.route.clone());
         }
         let seen = see(target, &mut self.scratch)?;
         let fits = |route: &&Rc<RouteOnShard>| {
             route.route.path.matches(seen.path) && route.route.when.holds(request, authority)
         };
         let found = site.routes.iter().find(fits).map(Rc::clone);
-        self.choice.remember(request, target, authority, &seen, found.as_ref());
+        self.learned.choice.remember(request, target, authority, &seen, found.as_ref());
         Ok(found)
     }
 

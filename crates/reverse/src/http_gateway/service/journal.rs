@@ -30,7 +30,7 @@ impl SiteService {
             Some(RequestTarget::Authority(_) | RequestTarget::Asterisk) | None => &[],
         };
         let field = |known| request.and_then(|request| request.get(known)).unwrap_or_default();
-        let target = match &self.place {
+        let target = match &self.learned.place {
             Some(place) if request.is_some() => place.target.as_deref(),
             Some(_) | None => None,
         };
@@ -40,7 +40,7 @@ impl SiteService {
         shard.journal().write(&Record {
             started_ms: settled.started_ms,
             elapsed: settled.elapsed,
-            listener: &self.gateway.plan.settings().listener,
+            listener: &self.gateway().plan.settings().listener,
             protocol: Protocol::Http,
             client: SocketAddr::new(self.client, self.arrival.peer.port()),
             user: None,

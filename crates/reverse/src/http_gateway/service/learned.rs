@@ -1,0 +1,72 @@
+//! What one request of a connection teaches for the next ones, and how streams of HTTP/2 hand it on.
+//!
+//! An HTTP/1 connection has one service and keeps it; a stream of HTTP/2 has its own, and lends what the streams before it
+//! have learned. Not here: finding it out (`choose.rs`).
+
+use super::choose::{Choice, Place};
+use super::{Arrival, Gateway};
+use shoalway_wire::http1::compose::Lines;
+use shoalway_wire::http1::framing::Version;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
+/// What was learned under one plan.
+pub(super) struct Learned {
+    pub(super) gateway: Rc<Gateway>,
+    /// The host of the last request.
+    pub(super) place: Option<Place>,
+    /// What the last target was, and what was made of it.
+    pub(super) choice: Choice,
+    /// What upstreams are told, and for which version that holds; none: to be written anew.
+    pub(super) told: Lines,
+    pub(super) told_for: Option<Version>,
+}
+
+impl Learned {
+    pub(super) fn new(gateway: Rc<Gateway>) -> Self {
+        Self { gateway, place: None, choice: Choice::default(), told: Lines::new(), told_for: None }
+    }
+}
+
+/// What was learned, until it goes back to the connection.
+pub(super) struct Lent {
+    learned: Learned,
+    arrival: Rc<Arrival>,
+}
+
+impl Lent {
+    /// What an earlier stream has learned under this plan, or nothing yet.
+    pub(super) fn new(gateway: Rc<Gateway>, arrival: Rc<Arrival>) -> Self {
+        let spare = arrival.spare.borrow_mut().pop();
+        let same = spare.filter(|learned| Rc::ptr_eq(&learned.gateway, &gateway));
+        Self { learned: same.unwrap_or_else(|| Learned::new(gateway)), arrival }
+    }
+}
+
+impl Deref for Lent {
+    type Target = Learned;
+
+    fn deref(&self) -> &Learned {
+        &self.learned
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Learned {
+        &mut self.learned
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let nothing = Learned::new(Rc::clone(&self.learned.gateway));
+        let learned = std::mem::replace(&mut self.learned, nothing);
+        let mut spare = self.arrival.spare.borrow_mut();
+        if spare.len() < KEPT {
+            spare.push(learned);
+        }
+    }
+}
+
+/// A connection keeps what so many streams have learned at once.
+const KEPT: usize = 8;
