@@ -8,6 +8,7 @@ use shoalway_net::tls_server::TlsServer;
 use shoalway_policy::Cidr;
 use shoalway_reverse::routes::{FixedAnswer, Then};
 use shoalway_reverse::site_plan::SiteSettings;
+use shoalway_testkit::real::curl;
 use shoalway_testkit::{Origin, RawClient, Reply, TestCa};
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,4 +151,48 @@ fn an_endpoint_that_speaks_http_2_is_spoken_to_in_it() {
         assert_eq!(answer.status, 502, "{}", answer.head);
         assert_eq!(answer.proxy_status("error").as_deref(), Some("proxy_loop_detected"));
     }
+}
+
+#[test]
+fn curl_is_served_over_tls_in_both_versions_with_content_coded_and_large() {
+    let ca = TestCa::new();
+    let tls = TlsServer::with_store(
+        CertificateStore::new(&[certificate(&ca, &["a.example"])]),
+        None,
+        &[b"h2", b"http/1.1"],
+    )
+    .unwrap();
+    let origin =
+        Origin::answering(
+            |seen| if seen.method() == "GET" { Reply::sized(3_000_000) } else { Reply::echo() },
+        );
+    let endpoint = url(origin.addr());
+    let text = "hello ".repeat(500);
+    let shown = text.clone();
+    let served = Served::start(move |tools| {
+        let fixed = FixedAnswer::new(200, "text/plain", shown).compressed();
+        let fixed = route("/text", Then::Answer(Arc::new(fixed)));
+        SiteSettings {
+            tls: Some(tls),
+            ..site(vec![fixed, to("*", &tools.backend(std::slice::from_ref(&endpoint)))])
+        }
+    });
+    let (port, ca) = (served.addr.port(), ca.file());
+    let resolve = format!("a.example:{port}:127.0.0.1");
+    let base = format!("https://a.example:{port}");
+    let trust = ["--cacert", ca.to_str().unwrap(), "--resolve", &resolve];
+    let large: String = (b'a'..=b'z').cycle().take(3_000_000).map(char::from).collect();
+    for (version, line) in [("--http2", "HTTP/2 200"), ("--http1.1", "HTTP/1.1 200 OK")] {
+        let ask = |words: &[&str], path: &str| {
+            curl(&[&trust[..], &[version], words, &[&format!("{base}{path}")]].concat())
+        };
+        ask(&["--compressed"], "/text").assert_got(200, &text);
+        assert!(ask(&["-I"], "/text").ran.text().starts_with(line));
+        ask(&[], "/large").assert_got(200, &large);
+        ask(&["--data", "hello"], "/echo").assert_got(200, "hello");
+        ask(&["-H", "Transfer-Encoding: chunked", "--data", "hello"], "/echo").assert_got(200, "hello");
+    }
+    let seen = origin.requests();
+    assert!(seen.iter().all(|seen| seen.header("X-Forwarded-Proto") == Some("https")));
+    assert!(seen.iter().all(|seen| seen.header("Host") == Some(&format!("a.example:{port}"))));
 }
