@@ -108,7 +108,8 @@ impl<T> SniMap<T> {
     fn by_name(&self, name: &str, offered: &[Box<[u8]>]) -> Option<&T> {
         let exact = self.exact.get(name).and_then(|choices| first(choices, offered));
         let parents = std::iter::successors(parent(name), |name| parent(name));
-        exact.or_else(|| parents.filter_map(|name| self.below.get(name)).find_map(|list| first(list, offered)))
+        exact
+            .or_else(|| parents.filter_map(|name| self.below.get(name)).find_map(|list| first(list, offered)))
     }
 }
 

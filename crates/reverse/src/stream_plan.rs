@@ -9,11 +9,12 @@ mod counters;
 mod facts;
 
 pub use counters::StreamCounters;
-pub(crate) use facts::{Counted, Facts};
+pub(crate) use facts::Facts;
 
 use crate::moment::{Epoch, Moment};
 use crate::sni::SniMap;
 use crate::tcp_gateway::TcpGateway;
+use crate::tcp_gateway::gate::GateMode;
 use crate::upstream::Upstream;
 use shoalway_net::clock;
 use shoalway_net::dialer::Dialer;
@@ -34,6 +35,8 @@ pub struct StreamPlan {
     pub route: Route,
     /// When the connection to an endpoint is opened.
     pub accept: AcceptMode,
+    /// What the listener does while no endpoint is healthy; whoever opens it runs [`crate::tcp_gateway::gate::watch`].
+    pub gate: GateMode,
     /// Whether connections begin with a PROXY header.
     pub proxy_in: ProxyIn,
     /// Whether endpoints are told who the client is.
@@ -177,11 +180,18 @@ impl Default for StreamLimits {
 impl StreamPlan {
     /// A plan with every default.
     #[must_use]
-    pub fn new(listener: impl Into<Arc<str>>, route: Route, dialer: Dialer, epoch: Epoch, shards: usize) -> Self {
+    pub fn new(
+        listener: impl Into<Arc<str>>,
+        route: Route,
+        dialer: Dialer,
+        epoch: Epoch,
+        shards: usize,
+    ) -> Self {
         Self {
             listener: listener.into(),
             route,
             accept: AcceptMode::Lazy,
+            gate: GateMode::default(),
             proxy_in: ProxyIn::Off,
             proxy_out: ProxyOut::Off,
             limits: StreamLimits::default(),
@@ -195,7 +205,7 @@ impl StreamPlan {
     /// The plan on one shard: what is put behind its listener. Streams that are open keep what was decided for them.
     #[must_use]
     pub fn on(self: &Arc<Self>, shard: &Rc<Shard>) -> Rc<dyn Inbound> {
-        TcpGateway::new(Arc::clone(self), shard)
+        TcpGateway::inbound(Arc::clone(self), shard)
     }
 
     /// The moment of this turn.

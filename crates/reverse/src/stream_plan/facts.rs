@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What counts a session as open.
-pub(crate) enum Counted {
+enum Counted {
     /// A connection that the listener let in.
     Connection(Admitted),
     /// A session of datagrams.
@@ -22,7 +22,7 @@ pub(crate) enum Counted {
 }
 
 impl Counted {
-    pub(crate) const fn counters(&self) -> &Arc<ListenerCounters> {
+    const fn counters(&self) -> &Arc<ListenerCounters> {
         match self {
             Self::Connection(admitted) => admitted.counters(),
             Self::Datagrams(counters) => counters,
@@ -58,7 +58,12 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(crate) fn stream(shard: &Rc<Shard>, listener: &Arc<str>, client: SocketAddr, admitted: Admitted) -> Self {
+    pub(crate) fn stream(
+        shard: &Rc<Shard>,
+        listener: &Arc<str>,
+        client: SocketAddr,
+        admitted: Admitted,
+    ) -> Self {
         Self::new(shard, listener, client, Protocol::Connect, "TCP", Counted::Connection(admitted))
     }
 
