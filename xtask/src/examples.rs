@@ -11,8 +11,13 @@ use std::path::Path;
 /// Documents that speak to users.
 const DOCUMENTS: &[&str] = &["README.md", "docs/guide"];
 /// Files that examples name, with something in them that is accepted: `test` with the password `test`.
-const NAMED: &[(&str, &str)] =
-    &[("users.htpasswd", "test:$apr1$saltsalt$NBMPZFGR7yazCdGvlWJji1\n"), ("vps.pass", "secret\n")];
+const NAMED: &[(&str, &str)] = &[
+    ("users.htpasswd", "test:$apr1$saltsalt$NBMPZFGR7yazCdGvlWJji1\n"),
+    ("vps.pass", "secret\n"),
+    ("app.pem", "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"),
+    ("app.key", "-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n"),
+    ("ca.pem", "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"),
+];
 
 /// A fenced block of a document.
 struct Block<'a> {

@@ -78,7 +78,7 @@ fn routes_send_rewrite_redirect_serve_and_answer() {
     let lines = format!(
         "{}\nroutes = [\n\"/api/* -> http://{} strip:/api set:X-Api=yes answer-set:X-Route=api\",\n\
          \"/form method:POST => answer:405 no forms\",\n\"/old/* => redirect:/new/ 308\",\n\
-         \"/files/* => files:www\",\n\"/teapot => answer:418 short and stout\",\n]",
+         \"/files/* => files:www\",\n\"/tls/* => redirect:https://$host$uri\",\n\"/teapot => answer:418 short and stout\",\n]",
         to(&rest),
         api.addr()
     );
@@ -101,6 +101,8 @@ fn routes_send_rewrite_redirect_serve_and_answer() {
     assert_eq!(get(addr, "app.test", "/api/x").header("X-Route"), Some("api"));
     let moved = get(addr, "app.test", "/old/page?q");
     assert_eq!((moved.status, moved.header("Location")), (308, Some("/new/page?q")));
+    let secure = get(addr, "app.test", "/tls/page?q");
+    assert_eq!((secure.status, secure.header("Location")), (302, Some("https://app.test/tls/page?q")));
     assert_eq!(get(addr, "app.test", "/files/../shoalway.toml").status, 200, "it is the rest, not a file");
     assert_eq!(get(addr, "app.test", "/files/none").status, 404);
 }
