@@ -8,6 +8,8 @@
 //! | `GET /status` | yes | yes | JSON without clients, users and destinations |
 //! | `GET /upstreams` | yes | yes | JSON: every endpoint and how it fares |
 //! | `POST /upstreams` | no | yes | 200 with the upstream, or 400, 404, 409 with the error |
+//! | `GET /certs` | no | yes | JSON: every certificate that is kept, with its last error |
+//! | `POST /certs` | no | yes | 200 when renewed or rehearsed, or 400, 404, 409 with the error |
 //! | `POST /reload` | no | yes | 200, or 422 with the report |
 //! | `POST /drain` | no | yes | 202; the program ends when its work is done |
 //!
@@ -15,6 +17,7 @@
 //! nothing. Who may open the socket is the file system's matter: mode 0600. Not here: what a reload does.
 
 mod bounded;
+mod certs;
 mod host;
 mod status;
 mod upstreams;
@@ -23,8 +26,10 @@ pub mod socket;
 
 pub use status::status;
 
+use crate::cert::CertKeeper;
 use crate::metrics;
 use crate::run::board::{Board, State as Phase};
+use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -67,6 +72,7 @@ pub struct Reloaded {
 struct Shared {
     board: Arc<Board>,
     commands: mpsc::Sender<Command>,
+    certs: Arc<ArcSwapOption<CertKeeper>>,
 }
 
 /// The admin port and the control socket, as tasks that end with this value.
@@ -87,7 +93,8 @@ impl Admin {
     /// Nothing is open yet. Must be made and used within the control runtime.
     #[must_use]
     pub fn new(board: Arc<Board>, commands: mpsc::Sender<Command>) -> Self {
-        Self { shared: Shared { board, commands }, tasks: JoinSet::new(), port: None, socket: None }
+        let shared = Shared { board, commands, certs: Arc::default() };
+        Self { shared, tasks: JoinSet::new(), port: None, socket: None }
     }
 
     /// Serves the port on a socket that was bound to `wanted`, instead of the one before.
@@ -125,6 +132,7 @@ impl Admin {
                 let obeying = telling()
                     .route("/reload", post(reload))
                     .route("/drain", post(drain))
+                    .route("/certs", get(certs_page).post(act_on_cert))
                     .route("/upstreams", post(change_upstream));
                 let service = obeying.with_state(self.shared.clone());
                 let task = self.tasks.spawn(async move {
@@ -138,6 +146,11 @@ impl Admin {
             task.abort();
         }
         Ok(())
+    }
+
+    /// Who keeps certificates from now on, if anybody.
+    pub fn set_certs(&self, keeper: Option<Arc<CertKeeper>>) {
+        self.shared.certs.store(keeper);
     }
 
     /// The address the port was asked for, if there is one.
@@ -222,6 +235,15 @@ async fn drain(State(shared): State<Shared>) -> Response {
         return ending();
     }
     json_answer(StatusCode::ACCEPTED, &status(&shared.board))
+}
+
+async fn certs_page(State(shared): State<Shared>) -> Response {
+    json_answer(StatusCode::OK, &certs::all(shared.certs.load().as_deref()))
+}
+
+async fn act_on_cert(State(shared): State<Shared>, body: Bytes) -> Response {
+    let (code, answer) = Box::pin(certs::act(shared.certs.load_full(), &body)).await;
+    json_answer(StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &answer)
 }
 
 fn ending() -> Response {

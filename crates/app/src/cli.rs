@@ -4,6 +4,7 @@
 //! standard error what went wrong; with `--json` both are one JSON value on standard output. Not here: starting
 //! and asking the proxy (wiring).
 
+mod certs;
 mod config_commands;
 mod environment;
 mod exec;
@@ -16,11 +17,13 @@ mod save;
 mod translate;
 mod why;
 
+pub use certs::{CaCommand, CertCommand, StorageArgs};
 pub use exit::Exit;
 pub use output::Output;
 pub use translate::{Translated, translate};
 
 use crate::config::{Ending, Loaded, Report, Request, Surroundings, load, search};
+use crate::operate::CertAsk;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::io;
@@ -87,6 +90,12 @@ pub enum Command {
     /// Make, check, show and explain the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Show, renew and rehearse certificates
+    #[command(subcommand)]
+    Cert(CertCommand),
+    /// Show the authority of this machine, for names below .internal
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// Print the completions for a shell
     Completions {
         /// Which shell
@@ -246,6 +255,8 @@ pub enum Service {
     Drain(Box<Request>),
     /// Show or change upstreams of the running proxy.
     Upstream(Box<Request>, UpstreamCommand),
+    /// Renew or rehearse certificates of the running proxy.
+    Cert(Box<Request>, CertAsk),
     /// Whether the running proxy is ready.
     Healthcheck(Box<Request>),
 }
@@ -283,6 +294,11 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &Output) -> io::Resul
         Some(Command::Upstream(command)) => {
             return Ok(Outcome::Service(Service::Upstream(Box::new(request), command)));
         }
+        Some(Command::Cert(command)) => match certs::cert(command, &request, output)? {
+            Ok(exit) => exit,
+            Err(ask) => return Ok(Outcome::Service(Service::Cert(Box::new(request), ask))),
+        },
+        Some(Command::Ca(command)) => certs::ca(&command, &request, output)?,
         Some(Command::Healthcheck) => return service(Service::Healthcheck),
         Some(Command::Proxy(args)) => return save::proxy(&args, request, output),
         Some(Command::Reverse(args)) => return save::reverse(&args, request, output),

@@ -39,6 +39,7 @@ pub fn serve(service: Service, output: Output) -> io::Result<Exit> {
         Service::Status(request) => operate::status(&request, output),
         Service::Reload(request) => operate::reload(&request, output),
         Service::Drain(request) => operate::drain(&request, output),
+        Service::Cert(request, ask) => operate::cert(&ask, &request, output),
         Service::Upstream(request, command) => operate::upstream(&command, &request, output),
         Service::Healthcheck(request) => operate::healthcheck(&request, output),
     }

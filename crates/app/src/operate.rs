@@ -4,9 +4,11 @@
 //! other end (`admin`).
 
 mod ask;
+mod certs;
 mod text;
 mod upstreams;
 
+pub use certs::{CertAsk, cert};
 pub use upstreams::upstream;
 
 use crate::cli::{Exit, Output, show_report};

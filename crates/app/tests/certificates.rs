@@ -11,7 +11,8 @@ use shoalway_net::resolver::{Resolver, ResolverConfig};
 use shoalway_net::tls::Roots;
 use shoalway_net::tls_client::{TlsClient, TlsClientConfig};
 use shoalway_net::tls_server::TlsServer;
-use shoalway_testkit::{AcmeServer, PATIENCE, Refusing, TempDir};
+use shoalway_testkit::proxy::run;
+use shoalway_testkit::{AcmeServer, PATIENCE, Proxy, Refusing, TempDir};
 use shoalway_types::Host;
 use std::fs;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+const BIN: &str = env!("CARGO_BIN_EXE_shoalway");
 const HTTP: &[ChallengeKind] = &[ChallengeKind::Http01];
 const TLS: &[ChallengeKind] = &[ChallengeKind::TlsAlpn01];
 const SHOP: &str = "shop.example";
@@ -514,4 +516,46 @@ async fn names_come_and_go_while_it_runs() {
     tokio::time::timeout(PATIENCE, both).await.expect("both names are shown");
     running.abort();
     assert!(acme.orders().iter().all(|order| order.names != [SHOP]));
+}
+
+#[tokio::test]
+async fn the_command_line_shows_what_is_kept_without_a_proxy() {
+    let (acme, dir, keeper_of_shop, site) = world(HTTP).await;
+    acme.find_names_at(Refusing::start().addr(), site.tls);
+    keeper_of_shop.tend(SystemTime::now()).await;
+    keeper_of_shop.set_names(&[name("nas.internal")]);
+    keeper_of_shop.tend(SystemTime::now()).await;
+    let certs = dir.join("certs");
+    let storage = certs.to_str().unwrap();
+
+    let text = run(BIN, &dir, &["cert", "list", "--storage", storage]);
+    let out = text.text();
+    assert!(out.contains("shop.example  missing, next attempt "), "{out}");
+    assert!(out.contains("A009: the authority cannot connect to shop.example on port 80"), "{out}");
+    assert!(out.contains("nas.internal  valid until "), "{out}");
+    let json = run(BIN, &dir, &["cert", "list", "--json", "--storage", storage]);
+    let json: serde_json::Value = serde_json::from_str(&json.text()).unwrap();
+    assert_eq!(json["certificates"][0]["error"]["code"], "A009");
+    assert_eq!(json["certificates"][1]["state"], "valid");
+
+    let shown = run(BIN, &dir, &["ca", "show", "--storage", storage]);
+    let ca = certs.join("local/ca.pem");
+    assert!(shown.text().contains(&format!("sudo trust anchor {}", ca.display())), "{}", shown.text());
+    let json = run(BIN, &dir, &["ca", "show", "--json", "--storage", storage]);
+    let json: serde_json::Value = serde_json::from_str(&json.text()).unwrap();
+    assert_eq!(json["pem"].as_str().unwrap(), fs::read_to_string(&ca).unwrap());
+
+    let none = run(BIN, &dir, &["ca", "show", "--storage", dir.join("other").to_str().unwrap()]);
+    assert_eq!(none.code, Some(1));
+    assert!(!dir.join("other").exists(), "looking makes nothing");
+    assert_eq!(run(BIN, &dir, &["cert", "renew", SHOP]).code, Some(69));
+}
+
+#[test]
+fn a_proxy_that_keeps_no_certificates_says_so() {
+    let proxy = Proxy::start(BIN);
+    let renewed = proxy.command(&["cert", "renew", SHOP]);
+    assert_eq!(renewed.code, Some(1));
+    assert!(renewed.stderr.contains("A016: no certificate is kept for shop.example"), "{}", renewed.stderr);
+    assert_eq!(proxy.command(&["cert", "dry-run"]).code, Some(1));
 }

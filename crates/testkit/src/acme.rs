@@ -311,3 +311,149 @@ impl Shared {
         Answer::json(200, &json!({ "suggestedWindow": window })).with("Retry-After", "21600")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+    use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+    use serde_json::Value;
+
+    /// A client that can also break the rules.
+    struct Signer(EcdsaKeyPair);
+
+    impl Signer {
+        fn new() -> Self {
+            Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key"))
+        }
+
+        fn jwk(&self) -> Value {
+            let point = self.0.public_key().as_ref();
+            let (x, y) = (&point[1..33], &point[33..]);
+            json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) })
+        }
+
+        fn sign(&self, header: &Value, payload: &str) -> Value {
+            let (protected, payload) = (encode(header.to_string()), encode(payload));
+            let signed = format!("{protected}.{payload}");
+            let signature = self.0.sign(&SystemRandom::new(), signed.as_bytes()).expect("sign");
+            json!({ "protected": protected, "payload": payload, "signature": encode(signature) })
+        }
+    }
+
+    fn encode(octets: impl AsRef<[u8]>) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(octets)
+    }
+
+    fn post(server: &AcmeServer, path: &str, body: &Value) -> (u16, Value) {
+        let request = Request {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            content_type: "application/jose+json".to_owned(),
+            body: body.to_string().into_bytes(),
+        };
+        server.shared.answer(&request).parts()
+    }
+
+    fn header(server: &AcmeServer, path: &str, who: (&str, Value)) -> Value {
+        let nonce = server.shared.state().fresh_nonce();
+        let mut header = json!({ "alg": "ES256", "nonce": nonce });
+        header["url"] = json!(format!("{}{path}", server.shared.origin()));
+        header[who.0] = who.1;
+        header
+    }
+
+    const AGREED: &str = r#"{"termsOfServiceAgreed":true}"#;
+
+    /// What happens to an otherwise good request for an account after `change`.
+    fn verdict(change: impl Fn(&mut Value), after: impl Fn(&mut Value)) -> (u16, String) {
+        let (server, signer) = (AcmeServer::start(), Signer::new());
+        let mut header = header(&server, "/new-account", ("jwk", signer.jwk()));
+        change(&mut header);
+        let mut body = signer.sign(&header, AGREED);
+        after(&mut body);
+        let (status, answer) = post(&server, "/new-account", &body);
+        let kind = answer["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap_or_default();
+        (status, kind.to_owned())
+    }
+
+    #[test]
+    fn a_request_is_taken_only_as_it_was_signed() {
+        let same = |_: &mut Value| {};
+        assert_eq!(verdict(same, same).0, 201);
+        let other_payload =
+            |body: &mut Value| body["payload"] = json!(encode(r#"{"termsOfServiceAgreed":true }"#));
+        assert_eq!(verdict(same, other_payload), (400, "malformed".into()));
+        let unsigned = |body: &mut Value| body["signature"] = json!("");
+        assert_eq!(verdict(same, unsigned), (400, "malformed".into()));
+        let more = |body: &mut Value| body["header"] = json!({});
+        assert_eq!(verdict(same, more), (400, "malformed".into()));
+        let padded = |body: &mut Value| {
+            body["signature"] = json!(format!("{}==", body["signature"].as_str().unwrap()))
+        };
+        assert_eq!(verdict(same, padded), (400, "malformed".into()));
+    }
+
+    #[test]
+    fn a_header_says_all_that_the_specification_wants() {
+        let same = |_: &mut Value| {};
+        for (key, value, status, kind) in [
+            ("url", json!("https://127.0.0.1/new-account"), 401, "unauthorized"),
+            ("nonce", json!("of-my-own-making"), 400, "badNonce"),
+            ("alg", json!("none"), 400, "badSignatureAlgorithm"),
+            ("alg", json!("HS256"), 400, "badSignatureAlgorithm"),
+            ("kid", json!("x"), 400, "malformed"),
+            ("jwk", json!({ "kty": "RSA" }), 400, "badPublicKey"),
+        ] {
+            let found = verdict(|header| header[key] = value.clone(), same);
+            assert_eq!(found, (status, kind.to_owned()), "{key}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_is_good_once_and_an_account_is_its_key() {
+        let (server, signer) = (AcmeServer::start(), Signer::new());
+        let once = signer.sign(&header(&server, "/new-account", ("jwk", signer.jwk())), AGREED);
+        assert_eq!(post(&server, "/new-account", &once).0, 201);
+        let (status, answer) = post(&server, "/new-account", &once);
+        assert_eq!((status, answer["type"].as_str().unwrap()), (400, "urn:ietf:params:acme:error:badNonce"));
+        let again = signer.sign(&header(&server, "/new-account", ("jwk", signer.jwk())), AGREED);
+        assert_eq!((post(&server, "/new-account", &again).0, server.accounts()), (200, 1));
+
+        // Another key cannot speak for the account, and the account's own key cannot go without its name.
+        let kid = json!(format!("{}/account/0", server.shared.origin()));
+        let order = r#"{"identifiers":[{"type":"dns","value":"shop.example"}]}"#;
+        let forged = Signer::new().sign(&header(&server, "/new-order", ("kid", kid.clone())), order);
+        assert_eq!(post(&server, "/new-order", &forged).0, 400);
+        let nameless = signer.sign(&header(&server, "/new-order", ("jwk", signer.jwk())), order);
+        assert_eq!(post(&server, "/new-order", &nameless).0, 400);
+        let good = signer.sign(&header(&server, "/new-order", ("kid", kid)), order);
+        assert_eq!((post(&server, "/new-order", &good).0, server.orders().len()), (201, 1));
+    }
+
+    #[test]
+    fn what_is_not_proven_is_not_finalized() {
+        let (server, signer) = (AcmeServer::start(), Signer::new());
+        let account = signer.sign(&header(&server, "/new-account", ("jwk", signer.jwk())), AGREED);
+        post(&server, "/new-account", &account);
+        let kid = json!(format!("{}/account/0", server.shared.origin()));
+        let ask = |path: &str, payload: &str| {
+            post(&server, path, &signer.sign(&header(&server, path, ("kid", kid.clone())), payload))
+        };
+        ask("/new-order", r#"{"identifiers":[{"type":"dns","value":"shop.example"}]}"#);
+        let (status, answer) = ask("/order/0/finalize", r#"{"csr":"AAAA"}"#);
+        assert_eq!(
+            (status, answer["type"].as_str().unwrap()),
+            (403, "urn:ietf:params:acme:error:orderNotReady")
+        );
+        assert_eq!(ask("/order/0", "{}").0, 400, "an order is read with an empty payload");
+        assert_eq!(ask("/order/0", "").1["status"], "pending");
+        assert_eq!(ask("/order/7", "").0, 404);
+        for name in ["nas.internal", "Shop.example", "localhost"] {
+            let order = json!({ "identifiers": [{ "type": "dns", "value": name }] }).to_string();
+            let (status, answer) = ask("/new-order", &order);
+            assert_eq!(status, 400, "{answer}");
+        }
+    }
+}

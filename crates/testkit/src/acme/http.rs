@@ -41,6 +41,12 @@ impl Answer {
         self
     }
 
+    /// Status and content, for tests of the authority itself.
+    #[cfg(test)]
+    pub(super) fn parts(&self) -> (u16, Value) {
+        (self.status, serde_json::from_slice(&self.body).unwrap_or_default())
+    }
+
     fn head(&self) -> String {
         let mut head =
             format!("HTTP/1.1 {} -\r\nCache-Control: no-store\r\nConnection: close\r\n", self.status);

@@ -44,7 +44,8 @@ impl Key {
 
 impl Jws {
     pub(super) fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let body: Value = serde_json::from_slice(body).map_err(|_| malformed("the content is not JSON"))?;
+        let body: Value =
+            serde_json::from_slice(body).map_err(|_not| malformed("the content is not JSON"))?;
         let members = body.as_object().ok_or_else(|| malformed("the content is not an object"))?;
         if members.len() != 3 {
             return Err(malformed("a request has protected, payload and signature, and nothing else"));
@@ -53,8 +54,8 @@ impl Jws {
             members.get(name).and_then(Value::as_str).ok_or_else(|| malformed("a member is missing"))
         };
         let (protected, payload) = (text("protected")?, text("payload")?);
-        let header: Value =
-            serde_json::from_slice(&decode(protected)?).map_err(|_| malformed("the header is not JSON"))?;
+        let header: Value = serde_json::from_slice(&decode(protected)?)
+            .map_err(|_not| malformed("the header is not JSON"))?;
         if header["alg"] != "ES256" {
             return Err(Problem::new(400, "badSignatureAlgorithm", "ES256 is the one algorithm here"));
         }
@@ -99,12 +100,12 @@ impl Jws {
         let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.point()?);
         public
             .verify(self.signed.as_bytes(), &self.signature)
-            .map_err(|_| malformed("the signature does not belong to this request and key"))
+            .map_err(|_not| malformed("the signature does not belong to this request and key"))
     }
 
     /// The payload of a request that says something.
     pub(super) fn json(&self) -> Result<Value, Problem> {
-        serde_json::from_slice(&self.payload).map_err(|_| malformed("the payload is not JSON"))
+        serde_json::from_slice(&self.payload).map_err(|_not| malformed("the payload is not JSON"))
     }
 
     /// Whether it only asks (RFC 8555 section 6.3, POST-as-GET): no payload at all.
@@ -115,7 +116,7 @@ impl Jws {
 
 /// base64url without padding; anything else is refused (RFC 8555 section 6.1).
 pub(super) fn decode(text: &str) -> Result<Vec<u8>, Problem> {
-    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed("not base64url without padding"))
+    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_not| malformed("not base64url without padding"))
 }
 
 pub(super) fn malformed(detail: &str) -> Problem {

@@ -80,7 +80,7 @@ fn by_tls(proof: &Proof, mut tcp: TcpStream) -> Result<(), Problem> {
 
 /// RFC 8737 section 3: one name alone, and the digest in a critical extension.
 fn certificate_proves(shown: &CertificateDer<'_>, name: &str, digest: &[u8]) -> Result<(), &'static str> {
-    let (rest, certificate) = X509Certificate::from_der(shown).map_err(|_| "Not a certificate")?;
+    let (rest, certificate) = X509Certificate::from_der(shown).map_err(|_not| "Not a certificate")?;
     if !rest.is_empty() {
         return Err("Something after the certificate");
     }
@@ -152,7 +152,7 @@ impl ServerCertVerifier for AnySigner {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let (_, parsed) = X509Certificate::from_der(cert)
-            .map_err(|_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
+            .map_err(|_not| rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
         let key = SubjectPublicKeyInfoDer::from(parsed.public_key().raw);
         verify_tls13_signature_with_raw_key(message, &key, dss, &self.0.signature_verification_algorithms)
     }

@@ -1,0 +1,92 @@
+//! Certificates over the control socket: how each name fares, a renewal now, a rehearsal.
+//!
+//! Not here: ordering (`cert`), the text of `shoalway cert` (`operate/certs`).
+
+use crate::cert::{CertError, CertKeeper, CertName, Listed};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// What is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    name: String,
+    #[serde(rename = "do")]
+    what: Act,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Act {
+    Renew,
+    DryRun,
+}
+
+/// All names as JSON.
+#[must_use]
+pub(super) fn all(keeper: Option<&CertKeeper>) -> Value {
+    let listed = keeper.map(|keeper| keeper.status(SystemTime::now())).unwrap_or_default();
+    json!({ "certificates": listed.iter().map(Listed::to_json).collect::<Vec<_>>() })
+}
+
+/// Does what is asked; status and answer.
+pub(super) async fn act(keeper: Option<Arc<CertKeeper>>, body: &[u8]) -> (u16, Value) {
+    let asked: Asked = match serde_json::from_slice(body) {
+        Ok(asked) => asked,
+        Err(error) => return (400, json!({ "ok": false, "error": error.to_string(), "hint": "" })),
+    };
+    let done = match (CertName::parse(&asked.name), keeper) {
+        (Err(error), _) => Err(error),
+        (Ok(name), None) => Err(CertError::Unknown { name: name.to_string() }),
+        (Ok(name), Some(keeper)) => match asked.what {
+            Act::Renew => Box::pin(keeper.renew(&name))
+                .await
+                .map(|until| json!({ "until": crate::cert::seconds(until) })),
+            Act::DryRun => Box::pin(keeper.dry_run(&name)).await.map(|at| json!({ "rehearsed_at": at })),
+        },
+    };
+    match done {
+        Ok(done) => (200, json!({ "ok": true, "name": asked.name, "done": done })),
+        Err(error) => {
+            let status = if matches!(error, CertError::Unknown { .. }) { 404 } else { 409 };
+            let (code, text, hint) = (error.code(), error.to_string(), error.hint());
+            (status, json!({ "ok": false, "name": asked.name, "code": code, "error": text, "hint": hint }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cert::CertSettings;
+    use shoalway_net::resolver::{Resolver, ResolverConfig};
+    use shoalway_testkit::TempDir;
+    use tokio::runtime::Handle;
+
+    #[tokio::test]
+    async fn what_is_asked_is_done_or_refused_with_a_reason() {
+        let dir = TempDir::new();
+        let resolver = Resolver::new(ResolverConfig::default(), Handle::current()).unwrap();
+        let names = [CertName::parse("nas.internal").unwrap(), CertName::parse("*.shop.example").unwrap()];
+        let keeper = CertKeeper::open(CertSettings::new(dir.join("certs")), resolver, &names).unwrap();
+        for (kept, body, status, holds) in [
+            (true, r#"{"do":"renew","name":"nas.internal"}"#, 200, r#""until":"#),
+            (true, r#"{"do":"dry-run","name":"NAS.internal"}"#, 200, r#""rehearsed_at":"local""#),
+            (true, r#"{"do":"renew","name":"*.shop.example"}"#, 409, r#""code":"A012""#),
+            (true, r#"{"do":"renew","name":"other.internal"}"#, 404, r#""code":"A016""#),
+            (true, r#"{"do":"renew","name":"a b"}"#, 409, r#""code":"A015""#),
+            (true, r#"{"do":"revoke","name":"nas.internal"}"#, 400, "unknown variant"),
+            (true, "", 400, "EOF"),
+            (false, r#"{"do":"renew","name":"nas.internal"}"#, 404, r#""code":"A016""#),
+        ] {
+            let (code, answer) = act(kept.then(|| Arc::clone(&keeper)), body.as_bytes()).await;
+            let text = answer.to_string();
+            assert!(code == status && text.contains(holds), "{body}: {code} {text}");
+        }
+        let all = all(Some(&keeper));
+        assert_eq!(all.pointer("/certificates/1/state"), Some(&json!("valid")));
+        assert_eq!(all.pointer("/certificates/0/error/code"), Some(&json!("A012")));
+    }
+}
