@@ -61,7 +61,7 @@ pub(super) fn ask_again(now: SystemTime, said: Duration) -> u64 {
 fn share(length: Duration, seed: u64) -> Duration {
     // Fibonacci hashing: neighbouring seeds lie far apart.
     let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-    let scaled = u128::from(mixed) * length.as_millis() >> 32;
+    let scaled = (u128::from(mixed) * length.as_millis()) >> 32;
     Duration::from_millis(u64::try_from(scaled).unwrap_or(u64::MAX))
 }
 

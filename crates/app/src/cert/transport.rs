@@ -115,7 +115,7 @@ impl HttpClient for Transport {
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
         let this = self.clone();
         Box::pin(async move {
-            this.exchange(req).await.map_err(|error| instant_acme::Error::Other(Box::new(error)))
+            Box::pin(this.exchange(req)).await.map_err(|error| instant_acme::Error::Other(Box::new(error)))
         })
     }
 }
