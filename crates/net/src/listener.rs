@@ -140,7 +140,7 @@ impl Active {
                 Row::More => {}
                 Row::Stopped => {
                     self.accept_rest(id, &shard, listener);
-                    return shard.forget_listener(id);
+                    return shard.forget_listener(id, &self);
                 }
                 Row::NoDescriptors => {
                     shard.counters().accept_pauses.add(1);

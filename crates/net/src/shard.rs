@@ -222,9 +222,12 @@ impl Shard {
         }
     }
 
-    /// The listener's socket is closed.
-    pub(crate) fn forget_listener(&self, id: ListenerId) {
-        self.listening.borrow_mut().remove(&id);
+    /// The listener's socket is closed; another one may have taken its name by now.
+    pub(crate) fn forget_listener(&self, id: ListenerId, closed: &Rc<Active>) {
+        let mut listening = self.listening.borrow_mut();
+        if listening.get(&id).is_some_and(|listening| Rc::ptr_eq(&listening.active, closed)) {
+            listening.remove(&id);
+        }
     }
 
     /// No new connections; idle ones end within five seconds, at random moments; requests get `Connection: close`.

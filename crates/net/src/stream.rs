@@ -84,7 +84,9 @@ impl Stream {
     pub fn plain_tcp(&self) -> Option<&TcpStream> {
         match &self.io {
             Io::Tcp(tcp) if self.early.is_empty() => Some(tcp),
-            Io::Tcp(_) | Io::Unix(_) | Io::TlsServer(_) | Io::TlsClient(_) | Io::Dyn(_) | Io::Parked(_) => None,
+            Io::Tcp(_) | Io::Unix(_) | Io::TlsServer(_) | Io::TlsClient(_) | Io::Dyn(_) | Io::Parked(_) => {
+                None
+            }
         }
     }
 

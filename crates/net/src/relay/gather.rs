@@ -35,7 +35,8 @@ impl Gather {
     /// The direction has run dry after `moved` bytes in all: whether it is fast enough for a pause, which then begins.
     pub(super) fn begin(&mut self, moved: u64) -> bool {
         let (now, bytes) = (clock::now(), moved.saturating_sub(self.moved));
-        let elapsed = u64::try_from(now.saturating_duration_since(self.since).as_micros()).unwrap_or(u64::MAX);
+        let elapsed =
+            u64::try_from(now.saturating_duration_since(self.since).as_micros()).unwrap_or(u64::MAX);
         let fast = bytes >= ENOUGH && bytes / FAST >= elapsed;
         if fast || bytes >= ENOUGH || elapsed > 10_000 {
             (self.since, self.moved) = (now, moved);
@@ -64,9 +65,12 @@ mod tests {
     #[test]
     fn only_a_direction_faster_than_half_a_gigabyte_a_second_pauses() {
         Shard::test(async |_shard| {
-            for (bytes, micros, pauses) in
-                [(1 << 20, 1_000, true), (1 << 20, 4_000, false), (100 << 10, 10, false), (8 << 20, 20_000, false)]
-            {
+            for (bytes, micros, pauses) in [
+                (1 << 20, 1_000, true),
+                (1 << 20, 4_000, false),
+                (100 << 10, 10, false),
+                (8 << 20, 20_000, false),
+            ] {
                 let mut gather = Gather::new(0);
                 tokio::time::advance(Duration::from_micros(micros)).await;
                 clock::new_turn();
