@@ -8,6 +8,7 @@
 mod certificates;
 mod names;
 mod own_addresses;
+mod rates;
 mod sites;
 mod streams;
 mod upstreams;
@@ -46,6 +47,7 @@ use std::time::Duration;
 
 use certificates::SiteCertificates;
 pub use names::{Addresses, addresses_of_servers};
+use rates::RateKeeper;
 use streams::StreamKeeper;
 use upstreams::{Keeper, Maker};
 
@@ -117,6 +119,7 @@ pub struct Parts {
     upstreams: Keeper,
     streams: StreamKeeper,
     certificates: SiteCertificates,
+    rates: RateKeeper,
 }
 
 impl Parts {
@@ -226,6 +229,7 @@ pub fn build(
         upstreams,
         streams,
         certificates,
+        rates: before.map(|old| old.rates.clone()).unwrap_or_default(),
     };
     let forward = Forward::new(settings, &parts, &dialer, from)?;
     let left =
@@ -258,13 +262,20 @@ fn plans(
     for listening in from.listening {
         plans.push(match &listening.binding.role {
             Role::Forward(_) => Plan::Forward(forward.plan(listening)),
-            Role::Stream(name) => streams::plan(name, listening, &ground, &mut maker, &mut parts.streams)?
-                .ok_or_else(|| WiringError::NoPlan { listener: listening.binding.name.clone() })?,
-            Role::Sites { .. } => sites::plan(listening, &ground, &mut maker, &mut parts.certificates)?,
+            Role::Stream(name) => {
+                streams::plan(name, listening, &ground, &mut maker, &mut parts.streams, &mut parts.rates)?
+                    .ok_or_else(|| WiringError::NoPlan { listener: listening.binding.name.clone() })?
+            }
+            Role::Sites { .. } => {
+                sites::plan(listening, &ground, &mut maker, &mut parts.certificates, &mut parts.rates)?
+            }
         });
     }
     let names: Vec<Arc<str>> = from.listening.iter().map(|one| Arc::clone(&one.counted.name)).collect();
     parts.certificates.retain(&names);
+    let streams: Vec<String> = settings.streams.iter().map(|one| format!("streams:{}", one.name)).collect();
+    let sites = settings.sites.iter().map(|site| site.name.as_str());
+    parts.rates.retain(&sites.chain(streams.iter().map(String::as_str)).collect::<Vec<_>>());
     let made = maker.made();
     parts.upstreams = made.keeper;
     Ok((plans, made.watches))

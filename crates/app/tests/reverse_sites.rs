@@ -139,7 +139,9 @@ impl Load {
 
 #[test]
 fn one_of_three_upstreams_dies_under_load_and_nothing_is_lost() {
-    let mut origins: Vec<Origin> = (0..3).map(|_| Origin::start(Reply::ok("x"))).collect();
+    // In one piece: an answer that has begun is the client's, and cannot be asked for again.
+    let whole = Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+    let mut origins: Vec<Origin> = (0..3).map(|_| Origin::start(whole.clone())).collect();
     let urls: Vec<String> = origins.iter().map(|origin| format!("\"http://{}\"", origin.addr())).collect();
     let proxy = reverse(&site(&format!("to = [{}]\nbalance = \"round-robin\"", urls.join(", "))));
     let addr = proxy.listening("sites.*");
@@ -267,4 +269,18 @@ fn http2_by_prior_knowledge_reaches_a_plain_site() {
     let proxy = reverse(&site(&to(&origin)));
     let at = format!("http://{}/", proxy.listening("sites.*"));
     curl(&["--http2-prior-knowledge", &at]).assert_got(200, "over two");
+}
+
+#[test]
+fn a_network_over_its_rate_is_told_to_wait_and_others_are_not() {
+    let origin = Origin::start(Reply::ok("x"));
+    let proxy = reverse(&site(&format!("{}\nrate = \"1/h burst=3\"", to(&origin))));
+    let addr = proxy.listening("sites.*");
+    let status = || get(addr, "app.test", "/").status;
+    assert_eq!([status(), status(), status(), status()], [200, 200, 200, 429]);
+    proxy.reload().unwrap();
+    assert_eq!(status(), 429, "a reload forgives nothing");
+    let mut other = RawClient::connect_from("127.0.0.99", addr);
+    other.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
+    assert_eq!(other.read_response().status, 200);
 }

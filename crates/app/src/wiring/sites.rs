@@ -5,6 +5,7 @@
 //! (`upstreams`), what a plan does (`reverse`).
 
 use super::certificates::SiteCertificates;
+use super::rates::RateKeeper;
 use super::streams::{Ground, believed};
 use super::upstreams::Maker;
 use super::{Plan, WiringError, http_limits, limits};
@@ -32,11 +33,12 @@ pub(super) fn plan(
     from: &Ground<'_>,
     maker: &mut Maker<'_>,
     certificates: &mut SiteCertificates,
+    rates: &mut RateKeeper,
 ) -> Result<Plan, WiringError> {
     let here = |site: &&SiteSettings| site.listen.contains(&listening.binding.addr);
     let sites: Vec<&SiteSettings> = from.settings.sites.iter().filter(here).collect();
     let listener = &listening.counted.name;
-    let made = sites.iter().map(|site| of_site(site, maker)).collect::<Result<Vec<_>, _>>()?;
+    let made = sites.iter().map(|site| of_site(site, maker, rates)).collect::<Result<Vec<_>, _>>()?;
     let mut settings = site_plan::SiteSettings::new(Arc::clone(listener), made);
     settings.tls = certificates.server(listener, &sites)?;
     let first = sites.first();
@@ -62,7 +64,7 @@ fn of_listener(sites: &[&SiteSettings], general: Limits) -> Limits {
     }
 }
 
-fn of_site(site: &SiteSettings, maker: &mut Maker<'_>) -> Result<Site, WiringError> {
+fn of_site(site: &SiteSettings, maker: &mut Maker<'_>, rates: &mut RateKeeper) -> Result<Site, WiringError> {
     let mut routes = Vec::new();
     for route in &site.routes {
         routes.push(of_route(route, site, maker)?);
@@ -71,6 +73,9 @@ fn of_site(site: &SiteSettings, maker: &mut Maker<'_>) -> Result<Site, WiringErr
         let then = to_upstream(to, Rewrite::None, HostPolicy::Keep, site, maker)?;
         routes.push(Route::new(PathPattern::any(), then));
     }
+    // One for all routes of the site.
+    let rate = rates.table(&site.name, site.rate);
+    routes.iter_mut().for_each(|route| route.rate.clone_from(&rate));
     Ok(Site { name: site.name.as_str().into(), hosts: vec![site.host.clone()], routes })
 }
 

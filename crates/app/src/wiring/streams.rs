@@ -2,6 +2,7 @@
 //!
 //! Not here: upstreams (`upstreams`), what a plan does (`reverse`).
 
+use super::rates::RateKeeper;
 use super::upstreams::Maker;
 use super::{FOR_EVER, Plan, WiringError, limits};
 use crate::config::Settings;
@@ -75,6 +76,7 @@ pub(super) fn plan(
     from: &Ground<'_>,
     maker: &mut Maker<'_>,
     keeper: &mut StreamKeeper,
+    rates: &mut RateKeeper,
 ) -> Result<Option<Plan>, WiringError> {
     let Some(stream) = from.settings.streams.iter().find(|stream| stream.name == name) else {
         return Ok(None);
@@ -84,6 +86,7 @@ pub(super) fn plan(
     let counted = keeper.of(listener, shards).clone();
     let dialer = from.dialer.clone();
     let Some(route) = route(stream, maker)? else { return Ok(None) };
+    let rate = rates.table(&format!("streams:{name}"), stream.rate);
     let plan = match (stream.transport, route) {
         (Transport::Tcp, route) => {
             let mut plan = StreamPlan::new(Arc::clone(listener), route, dialer, from.epoch, shards);
@@ -102,12 +105,14 @@ pub(super) fn plan(
             };
             plan.limits = stream_limits(stream, from);
             plan.counters = counted.streams;
+            plan.rate = rate;
             Plan::Stream(Arc::new(plan))
         }
         (Transport::Udp, Route::One(upstream)) => {
             let mut plan = DatagramPlan::new(Arc::clone(listener), upstream, dialer, from.epoch, shards);
             plan.limits = datagram_limits(stream);
             plan.counters = counted.datagrams;
+            plan.rate = rate;
             plan.networks = counted.networks;
             Plan::Datagrams(Arc::new(plan))
         }

@@ -100,6 +100,7 @@ fn site(
         to,
         routes,
         timeouts: times(section.timeouts.as_ref(), check),
+        rate: section.rate.as_ref().and_then(|at| check.events("rate", at)),
         proxy_protocol: manner.proxy_protocol,
         trusted: manner.trusted,
     })

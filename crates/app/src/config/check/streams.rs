@@ -84,6 +84,7 @@ fn stream(name: &str, section: &StreamSection, places: &mut Places, check: &mut 
         to,
         sni,
         timeouts: times(section.timeouts.as_ref(), check),
+        rate: section.rate.as_ref().and_then(|at| check.events("rate", at)),
         proxy_protocol: *section.proxy_protocol.get(),
         trusted: upstreams::trusted(section.trusted.as_ref(), *section.proxy_protocol.get(), check),
         to_proxy_protocol: *section.to_proxy_protocol.get(),

@@ -7,7 +7,9 @@ use crate::config::at::At;
 use crate::config::catalogue::Code;
 use crate::config::report::Problem;
 use crate::config::settings::Memory;
+use shoalway_policy::Rate;
 use shoalway_types::ByteCount;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -33,6 +35,24 @@ pub(super) fn parse_time(text: &str) -> Option<Duration> {
         rest = after.trim_start();
     }
     (last != u64::MAX).then(|| Duration::from_millis(total))
+}
+
+/// Reads `COUNT/UNIT` with `s`, `m` or `h`, and perhaps `burst=COUNT`; without it the whole count may come at once.
+fn parse_events(text: &str) -> Option<Rate> {
+    let mut words = text.split_whitespace();
+    let (count, unit) = words.next()?.split_once('/')?;
+    let count: NonZeroU32 = count.parse().ok()?;
+    let period = match unit {
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_mins(1),
+        "h" => Duration::from_hours(1),
+        _ => return None,
+    };
+    let burst = match words.next() {
+        Some(word) => word.strip_prefix("burst=")?.parse().ok()?,
+        None => count,
+    };
+    words.next().is_none().then(|| Rate::new(count, period, burst))
 }
 
 /// A time as people write it.
@@ -84,6 +104,17 @@ impl Check<'_> {
             None => self.no_quantity(key, at, "a rate", " B/s", "64 B/s"),
         }
         ByteCount(0)
+    }
+
+    /// So many events in a time, such as `100/s burst=200`; a mistake is noted.
+    pub(super) fn events(&mut self, key: &str, at: &At<String>) -> Option<Rate> {
+        let rate = parse_events(at.get());
+        if rate.is_none() {
+            let message = format!("`{key}` is not a number of events in a time: `{}`", at.get().trim());
+            let problem = Problem::new(Code::Quantity, at.place(), message);
+            self.add(problem.label("such as \"100/s\" or \"600/m burst=50\""));
+        }
+        rate
     }
 
     /// A share of the machine's memory, or a size.
@@ -151,6 +182,25 @@ mod tests {
         }
         for text in ["", "10", "s", "10 x", "-1s", "1.5s", "1s 1m", "1s1s", "99999999999999999999d"] {
             assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn events_in_a_time_are_read() {
+        let count = |n| NonZeroU32::new(n).unwrap();
+        let second = Duration::from_secs(1);
+        for (text, wanted) in [
+            ("100/s", Some(Rate::new(count(100), second, count(100)))),
+            (" 600/m burst=50 ", Some(Rate::new(count(600), second * 60, count(50)))),
+            ("1/h", Some(Rate::new(count(1), second * 3_600, count(1)))),
+            ("0/s", None),
+            ("100", None),
+            ("100/d", None),
+            ("100/s 200", None),
+            ("100/s burst=0", None),
+            ("100/s burst=1 more", None),
+        ] {
+            assert_eq!(parse_events(text), wanted, "{text}");
         }
     }
 }

@@ -47,6 +47,10 @@ pub struct SiteSection {
     /// Times of this site alone; what is not set here is as in [limits].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<SiteTimeouts>,
+    /// Most requests of one client network (an IPv4 address or an IPv6 /64): `100/s`, `600/m` or `1000/h`, and behind it
+    /// perhaps `burst=200` for how many may come at once. More is answered with 429. Without this key there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<At<String>>,
     /// Whether clients (other proxies) must begin with a PROXY protocol header, version 1 or 2.
     pub proxy_protocol: At<bool>,
     /// Networks of proxies in front of this one, which are believed: their `X-Forwarded-For` fields and their PROXY headers
@@ -69,6 +73,7 @@ impl Default for SiteSection {
             tls: None,
             upstream: None,
             timeouts: None,
+            rate: None,
             proxy_protocol: At::default_of(false),
             trusted: None,
         }
@@ -99,6 +104,10 @@ pub struct StreamSection {
     /// Times of this stream alone; what is not set here is as in [limits].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<StreamTimeouts>,
+    /// Most connections one client network (an IPv4 address or an IPv6 /64) may open: `10/s`, `600/m` or `1000/h`, and
+    /// behind it perhaps `burst=50` for how many may come at once. Without this key there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<At<String>>,
     /// Whether clients (other proxies) must begin with a PROXY protocol header, version 1 or 2.
     pub proxy_protocol: At<bool>,
     /// Networks of proxies in front of this one, whose PROXY headers are believed. Without this key those of loopback
@@ -121,6 +130,7 @@ impl Default for StreamSection {
             slow_start: At::default_of("0s"),
             health: None,
             timeouts: None,
+            rate: None,
             proxy_protocol: At::default_of(false),
             trusted: None,
             to_proxy_protocol: At::default_of(ProxyHeader::Off),

@@ -5,7 +5,7 @@
 
 use super::TlsSettings;
 use crate::config::file::{AcceptMode, ProxyHeader};
-use shoalway_policy::Cidr;
+use shoalway_policy::{Cidr, Rate};
 use shoalway_reverse::balance::Algorithm;
 use shoalway_reverse::discovery::Finder;
 use shoalway_reverse::health::HealthConfig;
@@ -35,6 +35,8 @@ pub struct SiteSettings {
     pub routes: Vec<RouteSettings>,
     /// Times.
     pub timeouts: SiteTimes,
+    /// Most requests of one client network.
+    pub rate: Option<Rate>,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: bool,
     /// Networks of proxies that are believed; none when nobody wrote any.
@@ -174,6 +176,8 @@ pub struct StreamSettings {
     pub sni: Vec<(HostPattern, UpstreamSettings)>,
     /// Times.
     pub timeouts: StreamTimes,
+    /// Most connections one client network may open.
+    pub rate: Option<Rate>,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: bool,
     /// Networks of proxies that are believed; none when nobody wrote any.

@@ -134,6 +134,7 @@ const SITES: &[(&str, &[&str])] = &[
     ("to = \"https://192.0.2.1\"\nupstream = { client_cert = \"proxy.pem\" }\n", &["C016 5:28"]),
     ("to = \"http://192.0.2.1\"\ntls = { cert = \"proxy.pem\" }\n", &["C016 5:16"]),
     ("to = \"http://192.0.2.1\"\ntls = { cert = \"proxy.pem\", key = \"gone\" }\n", &["C024 5:35"]),
+    ("to = \"http://192.0.2.1\"\nrate = \"many\"\n", &["C018 5:8"]),
     ("to = \"http://192.0.2.1\"\ntimeouts = { total = \"1ms\" }\n", &["C019 5:22"]),
     (
         "to = \"http://192.0.2.1\"\n[sites.\"A.EXAMPLE.\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://192.0.2.1\"\n",
