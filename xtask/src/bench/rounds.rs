@@ -268,9 +268,10 @@ fn pairs(pace: Pace, job: Job, entrants: &[Entrant<'_>]) -> Result<Option<String
     let (Some(a), Some(b), Some(ratio)) = (text(&mark_cost), text(&ours_cost), text(&ratios)) else {
         return Ok(None);
     };
+    let role = ours.contender.role;
     let (mark, ours) = (mark.contender.name, ours.contender.name);
     let (count, unit) = (ratios.len(), job.unit.short());
     Ok(Some(format!(
-        "In {count} alternating pairs: {mark} {a}, {ours} {b} {unit}; work per CPU second of {ours} against {mark}, pair by pair: {ratio} x."
+        "In {count} alternating pairs: {mark} {a}, {ours} ({role}) {b} {unit}; work per CPU second of {ours} against {mark}, pair by pair: {ratio} x."
     )))
 }
