@@ -46,7 +46,10 @@ pub(super) fn run(bench: &Bench, origin: &Origin) -> Result<()> {
     }
     let working = entrants.iter().filter(|entrant| entrant.at.is_some());
     let Some(slowest) = working.map(|entrant| entrant.most).min_by(f64::total_cmp) else {
-        println!("\n### {}\n\nNobody to measure.\n", Case::Latency.title());
+        println!("\n### {}\n\nNobody to measure.", Case::Latency.title());
+        for entrant in &entrants {
+            println!("{}: {}", entrant.name(), entrant.trouble);
+        }
         return Ok(());
     };
     let mut floor = Entrant::new(None);
