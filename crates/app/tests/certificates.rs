@@ -1,6 +1,12 @@
 //! Certificates by themselves, from the first order to renewal, against an authority that checks what RFC 8555 says.
 
 #![allow(clippy::disallowed_methods, reason = "tests listen and connect themselves")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "in a test every failure is a panic"
+)]
 
 use shoalway::cert::{
     CertError, CertKeeper, CertName, CertSettings, ChallengeKind, Listed, Root, Storage, list,
@@ -50,7 +56,7 @@ fn settings(acme: &AcmeServer, dir: &TempDir, challenges: &[ChallengeKind]) -> C
 fn keeper(settings: CertSettings, names: &[&str]) -> Arc<CertKeeper> {
     let resolver = Resolver::new(ResolverConfig::default(), Handle::current()).unwrap();
     let names: Vec<CertName> = names.iter().map(|text| name(text)).collect();
-    CertKeeper::open(settings, resolver, &names).unwrap()
+    CertKeeper::open(settings, resolver, AcmeChallenges::new(), &names).unwrap()
 }
 
 /// Ports 80 and 443 of a site whose certificates the keeper keeps.
@@ -456,6 +462,18 @@ async fn damaged_files_are_reported_put_aside_and_made_anew() {
             drop(whole);
         }
     }
+}
+
+#[tokio::test]
+async fn what_could_not_be_stored_is_not_ordered() {
+    let (acme, dir, keeper, _site) = world(HTTP).await;
+    let folder = acme.directory().trim_start_matches("https://").replace([':', '/'], "_");
+    // A directory in the place of a file cannot be written, whoever the user is.
+    fs::create_dir_all(dir.join(&format!("certs/{folder}/{SHOP}.json"))).unwrap();
+    let now = SystemTime::now();
+    keeper.tend(now).await;
+    assert_eq!(code(&only(&keeper, now)), Some("A001"));
+    assert_eq!(acme.orders(), []);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A listener that a certificate authority looks at (RFC 8737), by a client that plays the authority.
 
 #![allow(clippy::disallowed_methods, reason = "tests listen and connect themselves")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test every failure is a panic")]
 
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use shoalway_net::acme_challenges::AcmeChallenges;

@@ -52,7 +52,12 @@ pub(super) async fn act(keeper: Option<Arc<CertKeeper>>, body: &[u8]) -> (u16, V
         Err(error) => {
             let status = if matches!(error, CertError::Unknown { .. }) { 404 } else { 409 };
             let (code, text, hint) = (error.code(), error.to_string(), error.hint());
-            (status, json!({ "ok": false, "name": asked.name, "code": code, "error": text, "hint": hint }))
+            let exit = error.exit().code();
+            let name = asked.name;
+            (
+                status,
+                json!({ "ok": false, "name": name, "code": code, "error": text, "hint": hint, "exit": exit }),
+            )
         }
     }
 }
@@ -61,6 +66,7 @@ pub(super) async fn act(keeper: Option<Arc<CertKeeper>>, body: &[u8]) -> (u16, V
 mod tests {
     use super::*;
     use crate::cert::CertSettings;
+    use shoalway_net::acme_challenges::AcmeChallenges;
     use shoalway_net::resolver::{Resolver, ResolverConfig};
     use shoalway_testkit::TempDir;
     use tokio::runtime::Handle;
@@ -70,7 +76,8 @@ mod tests {
         let dir = TempDir::new();
         let resolver = Resolver::new(ResolverConfig::default(), Handle::current()).unwrap();
         let names = [CertName::parse("nas.internal").unwrap(), CertName::parse("*.shop.example").unwrap()];
-        let keeper = CertKeeper::open(CertSettings::new(dir.join("certs")), resolver, &names).unwrap();
+        let settings = CertSettings::new(dir.join("certs"));
+        let keeper = CertKeeper::open(settings, resolver, AcmeChallenges::new(), &names).unwrap();
         for (kept, body, status, holds) in [
             (true, r#"{"do":"renew","name":"nas.internal"}"#, 200, r#""until":"#),
             (true, r#"{"do":"dry-run","name":"NAS.internal"}"#, 200, r#""rehearsed_at":"local""#),

@@ -3,6 +3,7 @@
 //! `docs/errors.md` explains the codes. Not here: how an authority's answers become these (`problem`).
 
 use super::words;
+use crate::cli::Exit;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -18,6 +19,8 @@ pub enum CertError {
         action: &'static str,
         /// The file.
         path: PathBuf,
+        /// What kind of error it is to the system.
+        kind: io::ErrorKind,
         /// What the system says.
         why: String,
     },
@@ -140,7 +143,7 @@ pub enum CertError {
 
 impl CertError {
     pub(super) fn io(action: &'static str, path: &Path, error: &io::Error) -> Self {
-        Self::Storage { action, path: path.to_owned(), why: error.to_string() }
+        Self::Storage { action, path: path.to_owned(), kind: error.kind(), why: error.to_string() }
     }
 
     pub(super) fn damaged(path: &Path, why: impl Into<String>) -> Self {
@@ -206,6 +209,30 @@ impl CertError {
         text.to_owned()
     }
 
+    /// How a command ends with it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Storage { kind: io::ErrorKind::PermissionDenied, .. } => Exit::NotPermitted,
+            Self::Locked { .. } | Self::RateLimited { .. } => Exit::TryLater,
+            Self::Storage { .. }
+            | Self::Damaged { .. }
+            | Self::Unreachable { .. }
+            | Self::Account { .. }
+            | Self::NameRefused { .. }
+            | Self::Dns { .. }
+            | Self::Connection { .. }
+            | Self::Unauthorized { .. }
+            | Self::Server { .. }
+            | Self::NoChallenge { .. }
+            | Self::TooSlow { .. }
+            | Self::Unfit { .. }
+            | Self::Name { .. }
+            | Self::NoRehearsal
+            | Self::Unknown { .. } => Exit::Failed,
+        }
+    }
+
     /// Whether trying again soon is of no use: only a person can change it.
     pub(super) const fn is_lasting(&self) -> bool {
         match self {
@@ -249,7 +276,12 @@ mod tests {
         let page = include_str!("../../../../docs/errors.md");
         let (path, name, why) = (PathBuf::from("x"), "a.example".to_owned(), "w".to_owned());
         let all = [
-            CertError::Storage { action: "read", path: path.clone(), why: why.clone() },
+            CertError::Storage {
+                action: "read",
+                path: path.clone(),
+                kind: io::ErrorKind::Other,
+                why: why.clone(),
+            },
             CertError::Damaged { path: path.clone(), why: why.clone() },
             CertError::Locked { path },
             CertError::Unreachable { server: name.clone(), why: why.clone() },

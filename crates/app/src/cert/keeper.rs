@@ -73,13 +73,15 @@ impl Held {
 }
 
 impl CertKeeper {
-    /// Opens the storage and reads what there is for `names`; nothing is ordered yet.
+    /// Opens the storage and reads what there is for `names`; nothing is ordered yet. `challenges` are those that the
+    /// listeners answer from: one value for the life of the process, whatever keeper there is.
     ///
     /// # Errors
     /// [`CertError::Storage`]. Files of single names that are damaged are put aside and reported, no more.
     pub fn open(
         settings: CertSettings,
         resolver: Resolver,
+        challenges: Arc<AcmeChallenges>,
         names: &[CertName],
     ) -> Result<Arc<Self>, CertError> {
         let keeper = Self {
@@ -87,7 +89,7 @@ impl CertKeeper {
             settings,
             resolver,
             transport: OnceLock::new(),
-            challenges: AcmeChallenges::new(),
+            challenges,
             held: Mutex::default(),
             feeds: Feeds::default(),
             turn: tokio::sync::Mutex::default(),
@@ -205,6 +207,8 @@ impl CertKeeper {
 
     /// RFC 9773 section 4. That an authority has no answer is no error: two thirds of the time hold then.
     async fn ask_about_renewal(&self, name: &CertName, now: SystemTime) {
+        // An account may be made on the way, and an order would make another.
+        let _turn = self.turn.lock().await;
         let Some(id) = self.of(name).and_then(|held| held.chain?.id) else { return };
         let asked = async {
             let account = self.ordering(&self.settings.directory)?.account().await?;

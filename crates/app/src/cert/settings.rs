@@ -17,7 +17,8 @@ pub struct CertSettings {
     pub storage: PathBuf,
     /// Whom the authority may write to. Default: nobody.
     pub email: Option<String>,
-    /// URL of the ACME directory, `https` alone (RFC 8555 section 6.1). Default: Let's Encrypt.
+    /// URL of the ACME directory, `https` alone (RFC 8555 section 6.1). Default: Let's Encrypt. Whoever names an authority
+    /// agrees to its terms of service, which is said for them when the account is made.
     pub directory: String,
     /// Where the first order of each name is rehearsed, so that mistakes cost nothing. Default: the staging directory
     /// of Let's Encrypt; none for another authority.

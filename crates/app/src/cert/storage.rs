@@ -39,8 +39,10 @@ impl Storage {
     pub fn open(root: &Path) -> Result<Self, CertError> {
         make_private(root)?;
         let found = fs::metadata(root).map_err(|error| CertError::io("read", root, &error))?;
-        let refused =
-            |why: &str| CertError::Storage { action: "use", path: root.to_owned(), why: why.to_owned() };
+        let refused = |why: &str| {
+            let kind = io::ErrorKind::PermissionDenied;
+            CertError::Storage { action: "use", path: root.to_owned(), kind, why: why.to_owned() }
+        };
         if found.uid() != rustix::process::geteuid().as_raw() {
             return Err(refused("it belongs to another user"));
         }

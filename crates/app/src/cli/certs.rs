@@ -102,7 +102,7 @@ pub(super) fn ca(command: &CaCommand, request: &Request, output: &Output) -> io:
 
 fn failed(error: &CertError, output: &Output) -> io::Result<Exit> {
     output.failure(&format!("{}: {error}", error.code()), &error.hint())?;
-    Ok(Exit::Failed)
+    Ok(error.exit())
 }
 
 fn how_to_trust(root: &Root) -> String {

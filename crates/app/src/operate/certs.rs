@@ -45,7 +45,7 @@ pub fn cert(ask: &CertAsk, request: &Request, output: Output) -> io::Result<Exit
             match asker.post_json("/certs", &json!({ "do": word, "name": name }), PATIENCE) {
                 Ok(answer) => match answer.json() {
                     Some(value) if tell(&value, output)? => {}
-                    Some(_) => exit = Exit::Failed,
+                    Some(value) => exit = super::exit(&value),
                     None => return odd(output),
                 },
                 Err(error) => return away(asker, &error, output),

@@ -109,6 +109,8 @@ impl CertKeeper {
     async fn order(&self, name: &CertName, now: SystemTime) -> Result<String, CertError> {
         let Some(held) = self.of(name) else { return Err(super::unknown(name)) };
         let kind = self.kind(name, held.record.failures)?;
+        // What cannot be stored should not be ordered: authorities count.
+        held.record.write(&self.storage.json(&self.folder(name), name))?;
         let has = held.chain.as_ref().filter(|chain| chain.is_valid(now));
         if let Some(staging) = &self.settings.staging
             && has.is_none()
