@@ -18,13 +18,14 @@ impl Proxy {
         fs::read_dir(format!("/proc/{}/fd", self.id())).expect("descriptors of the program").count()
     }
 
-    /// Bytes of memory that are this process's alone.
+    /// Bytes of memory that are this process's alone. Pages of the program's file are not: whether they count as private
+    /// depends on who else runs it at that moment.
     #[must_use]
     pub fn memory(&self) -> u64 {
         let path = format!("/proc/{}/smaps_rollup", self.id());
         let text = fs::read_to_string(path).expect("memory of the program");
         let kib = |line: &str| line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok());
-        text.lines().filter(|line| line.starts_with("Private_")).filter_map(kib).sum::<u64>() * 1_024
+        text.lines().filter(|line| line.starts_with("Anonymous:")).filter_map(kib).sum::<u64>() * 1_024
     }
 
     /// Lets the program have at most so many descriptors from now on; those above stay open.
