@@ -154,7 +154,7 @@ fn datagrams_find_their_way_there_and_back() {
 }
 
 /// The endpoint's entry of an answer about an upstream.
-fn endpoint<'a>(upstream: &'a Value, addr: SocketAddr) -> &'a Value {
+fn endpoint(upstream: &Value, addr: SocketAddr) -> &Value {
     let is = |endpoint: &&Value| endpoint["endpoint"] == format!("tcp://{addr}");
     upstream["endpoints"].as_array().unwrap().iter().find(is).unwrap_or_else(|| panic!("{upstream}"))
 }

@@ -10,7 +10,7 @@
 
 use shoalway_testkit::ca::Issued;
 use shoalway_testkit::real::{Curled, curl};
-use shoalway_testkit::{Origin, Proxy, RawClient, Reply, TestCa, eventually, secs};
+use shoalway_testkit::{Origin, Proxy, RawClient, Reply, TcpEcho, TestCa, eventually, secs};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -145,4 +145,57 @@ fn a_site_with_and_one_without_tls_cannot_share_an_address() {
     let refused = proxy.reload().unwrap_err();
     assert_eq!(refused["problems"][0]["code"], "C050", "{refused}");
     ask(&ca, "app.test", proxy.listening("sites.app.test"), &[]).assert_got(200, "x");
+}
+
+/// The example file with addresses of this machine in place of those that nobody has.
+fn example(ca: &TestCa, origin: &Origin, echo: &TcpEcho) -> String {
+    let (app, wild) = (ca.issue(&["app.example.org"]), ca.issue(&["*.example.org"]));
+    let mut text = include_str!("../../../examples/reverse.toml").to_owned();
+    let here = |path: &Path| path.display().to_string();
+    for (from, to) in [
+        ("0.0.0.0:8080", "127.0.0.2:0".to_owned()),
+        ("0.0.0.0:8443", "127.0.0.1:0".to_owned()),
+        ("0.0.0.0:5432", "127.0.0.3:0".to_owned()),
+        ("0.0.0.0:9443", "127.0.0.4:0".to_owned()),
+        ("0.0.0.0:5353", "127.0.0.5:0".to_owned()),
+        ("h2c://192.0.2.21:9000", format!("http://{}", origin.addr())),
+        ("192.0.2.11:8080", origin.addr().to_string()),
+        ("192.0.2.31:5432", echo.addr().to_string()),
+        ("app.pem", here(&app.cert)),
+        ("app.key", here(&app.key)),
+        ("wild.pem", here(&wild.cert)),
+        ("wild.key", here(&wild.key)),
+        ("inner-ca.pem", here(&ca.file())),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, &to);
+    }
+    text
+}
+
+#[test]
+fn the_example_does_what_it_says() {
+    let (ca, origin, echo) = (TestCa::new(), Origin::start(Reply::ok("app")), TcpEcho::start());
+    let proxy = reverse(&example(&ca, &origin, &echo));
+    let addr = proxy.listening("sites.app.example.org");
+    let at = |path: &str| {
+        let resolve = format!("app.example.org:{}:127.0.0.1", addr.port());
+        let url = format!("https://app.example.org:{}{path}", addr.port());
+        let file = ca.file().display().to_string();
+        curl(&["-i", "--cacert", &file, "--resolve", &resolve, &url])
+    };
+    assert_eq!(at("/api/things").http_code, 200);
+    let seen = origin.requests();
+    assert!(seen.iter().any(|request| request.target() == "/things"));
+    assert!(at("/robots.txt").ran.text().ends_with("nothing here is for robots\n"));
+    let moved = at("/old/page");
+    assert_eq!(moved.http_code, 308);
+    assert!(moved.ran.text().to_ascii_lowercase().contains("location: /new/page"), "{}", moved.ran);
+    let plain = curl(&["-i", &format!("http://{}/page", proxy.listening("sites.*"))]);
+    let location = "location: https://app.example.org/page";
+    assert!(plain.ran.text().to_ascii_lowercase().contains(location), "{}", plain.ran);
+    let mut database = RawClient::connect(proxy.listening("streams.database"));
+    let header = database.read_exactly(12);
+    assert_eq!(header, b"\r\n\r\n\0\r\nQUIT\n", "the echo gives the PROXY header back");
+    assert_eq!(proxy.status_json()["upstreams"].as_array().map(Vec::len), Some(8));
 }
