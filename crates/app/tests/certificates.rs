@@ -14,7 +14,7 @@ use shoalway::cert::{
 use shoalway_net::acme_challenges::AcmeChallenges;
 use shoalway_net::certificates::CertificateStore;
 use shoalway_net::resolver::{Resolver, ResolverConfig};
-use shoalway_net::tls::Roots;
+use shoalway_net::tls::{Roots, TlsError, TlsFault};
 use shoalway_net::tls_client::{TlsClient, TlsClientConfig};
 use shoalway_net::tls_server::TlsServer;
 use shoalway_testkit::proxy::run;
@@ -93,6 +93,17 @@ impl Site {
     }
 }
 
+impl Site {
+    /// What a client is told that checks the name once more.
+    async fn asked_as_by_an_authority(&self) -> TlsError {
+        let roots = Roots::Pem(AcmeServer::start().issuing_root().into_bytes());
+        let alpn = vec![AcmeChallenges::ALPN.to_vec()];
+        let client = TlsClient::new(&TlsClientConfig { roots, alpn, identity: None }).unwrap();
+        let tcp = TcpStream::connect(self.tls).await.unwrap();
+        client.connect(&Host::parse(SHOP).unwrap(), tcp, Instant::now() + PATIENCE).await.unwrap_err()
+    }
+}
+
 /// What a site does before its routes.
 async fn serve_http(listener: TcpListener, challenges: Arc<AcmeChallenges>) {
     while let Ok((mut stream, _)) = listener.accept().await {
@@ -165,8 +176,8 @@ async fn a_name_is_proven_either_way_and_its_certificate_shown() {
         assert!((89..=90).contains(&days), "{days}");
         let pem = stored(&dir, "pem");
         assert_eq!((mode(&pem), mode(pem.parent().unwrap())), (0o600, 0o700));
-        // The answers are gone.
-        assert_eq!(format!("{:?}", only(&keeper, now).error), "None");
+        let asked = site.asked_as_by_an_authority().await;
+        assert!(matches!(asked.fault(), TlsFault::Alert(_)), "the answer is taken away: {asked}");
         assert_eq!(site.shown(&acme.issuing_root(), "other.example").await, None);
     }
 }
@@ -437,7 +448,6 @@ async fn damaged_files_are_reported_put_aside_and_made_anew() {
     let mut orders = 1;
     for path in [&pem, &json, &account] {
         for nonsense in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            let whole = fs::read(path).unwrap();
             fs::write(path, nonsense).unwrap();
             let listed = list(&Storage::look_at(&dir.join("certs")), SystemTime::now()).unwrap();
             let keeper = keeper(settings(&acme, &dir, HTTP), &[SHOP]);
@@ -459,7 +469,6 @@ async fn damaged_files_are_reported_put_aside_and_made_anew() {
             assert_eq!(fs::read(&aside).unwrap(), nonsense.as_bytes());
             assert!(site.shown(&acme.issuing_root(), SHOP).await.is_some());
             assert_ne!(fs::read(path).unwrap_or_default(), nonsense.as_bytes());
-            drop(whole);
         }
     }
 }
@@ -474,6 +483,23 @@ async fn what_could_not_be_stored_is_not_ordered() {
     keeper.tend(now).await;
     assert_eq!(code(&only(&keeper, now)), Some("A001"));
     assert_eq!(acme.orders(), []);
+}
+
+#[tokio::test]
+async fn an_order_that_is_given_up_leaves_no_answer_behind() {
+    let (acme, _dir, keeper, site) = world(TLS).await;
+    // The authority's look hangs, and with it the order.
+    let (silent, dialled) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), site.http);
+    acme.find_names_at(dialled, silent.local_addr().unwrap());
+    let running = tokio::spawn(Arc::clone(&keeper).run());
+    let (look, _) = silent.accept().await.unwrap();
+    let asked = site.asked_as_by_an_authority().await;
+    assert!(matches!(asked.fault(), TlsFault::Certificate(_)), "the answer is in place: {asked}");
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    let asked = site.asked_as_by_an_authority().await;
+    assert!(matches!(asked.fault(), TlsFault::Alert(_)), "the answer is taken away: {asked}");
+    drop(look);
 }
 
 #[tokio::test]
