@@ -92,8 +92,9 @@ impl Paced<'_> {
                 return Ok(());
             }
             self.reactor.wait_precisely(next.unwrap_or(self.plan.until + GRACE), &mut ready)?;
+            let now = Instant::now();
             for token in ready.iter().copied() {
-                self.attend(token, &mut scratch)?;
+                self.attend(token, now, &mut scratch)?;
             }
         }
     }
@@ -125,7 +126,8 @@ impl Paced<'_> {
         }
     }
 
-    fn attend(&mut self, token: u64, scratch: &mut [u8]) -> anyhow::Result<()> {
+    /// Takes what has come; `now` is when its readiness was seen, one look at the clock for all that were ready.
+    fn attend(&mut self, token: u64, now: Instant, scratch: &mut [u8]) -> anyhow::Result<()> {
         let Ok(slot) = usize::try_from(token) else { return Ok(()) };
         let Some(place) = self.places.get_mut(slot) else { return Ok(()) };
         let progress = place.connection.receive(scratch, self.body);
@@ -145,7 +147,8 @@ impl Paced<'_> {
             }
         };
         if let Some(due) = place.due.take() {
-            self.micros.push(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX));
+            self.micros
+                .push(u32::try_from(now.saturating_duration_since(due).as_micros()).unwrap_or(u32::MAX));
             self.free.push(slot);
         }
         if !reusable {

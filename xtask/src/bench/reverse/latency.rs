@@ -5,17 +5,18 @@
 //! behaves near its own limit; a faster one has more to do there. The second puts the same demand to all.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::super::load::{self, Origin, Outcome};
+use super::super::load::{self, MAX_SECONDS, Origin, Outcome};
 use super::super::peer::Peer;
 use super::super::process_tree;
 use super::super::site::Running;
 use super::super::table::{Line, Summary, Table};
 use super::certificate::HOST;
 use super::setup::Service;
-use super::{Bench, Case, demand};
+use super::{Bench, Case};
 
 /// A peer at work, or the origin alone: what the load and this machine add by themselves.
 struct Entrant {
@@ -86,6 +87,20 @@ fn table(title: &str, lines: Vec<Line>) -> Table<'_> {
     Table { title, cost, ratio, more, target: Some(1.0), against: &[], lines }
 }
 
+/// `count` requests to `at`, `rate` of them due each second.
+fn command(bench: &Bench, origin: &Origin, at: SocketAddrV4, rate: f64, count: u64) -> Command {
+    bench.run.programs.load(&[
+        ("mode", "paced".to_owned()),
+        ("proxy", at.to_string()),
+        ("host", HOST.to_owned()),
+        ("port", origin.ports.http.to_string()),
+        ("workers", CONNECTIONS.to_string()),
+        ("rate", format!("{rate:.0}")),
+        ("count", count.to_string()),
+        ("max-seconds", MAX_SECONDS.to_string()),
+    ])
+}
+
 impl Entrant {
     const fn new(peer: Option<Peer>) -> Self {
         let trouble = String::new();
@@ -112,14 +127,16 @@ impl Entrant {
         self.running = None;
     }
 
-    /// Starts the peer and finds how many requests a second it answers in a closed loop: the median of three runs.
+    /// Starts the peer and finds how many requests a second it answers when all are due at once: the median of three runs.
     fn saturate(&mut self, bench: &Bench, peer: Peer, origin: &Origin) -> Result<()> {
         let running = bench.start(peer, Case::Latency, origin, Service::Steady)?;
         let amount = if bench.run.options.quick { 20_000 } else { 60_000 };
         let (mut rates, mut busy) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             let before = process_tree::cpu(running.root());
-            let outcome = demand::run(bench, Case::Latency, &running, origin, amount)?;
+            // All are due at once: the same load and as many connections as at a fixed rate, and nothing waits.
+            let command = command(bench, origin, running.address(Case::Latency.door()), 1e9, amount);
+            let outcome = load::run(command, &bench.run.cores)?;
             let (user, kernel) = process_tree::cpu(running.root()).since(before);
             anyhow::ensure!(outcome.failed == 0, "{} failed: {}", outcome.failed, outcome.error);
             rates.push(outcome.done as f64 / outcome.seconds);
@@ -136,16 +153,7 @@ impl Entrant {
     fn paced(&mut self, bench: &Bench, origin: &Origin, rate: f64) -> Result<Option<Outcome>> {
         let Some(at) = self.at else { return Ok(None) };
         let seconds = if bench.run.options.quick { 2 } else { 8 };
-        let command = bench.run.programs.load(&[
-            ("mode", "paced".to_owned()),
-            ("proxy", at.to_string()),
-            ("host", HOST.to_owned()),
-            ("port", origin.ports.http.to_string()),
-            ("workers", CONNECTIONS.to_string()),
-            ("rate", format!("{rate:.0}")),
-            ("count", format!("{:.0}", rate * f64::from(seconds))),
-            ("max-seconds", (seconds + 2).to_string()),
-        ]);
+        let command = command(bench, origin, at, rate, (rate * f64::from(seconds)) as u64);
         let outcome = load::run(command, &bench.run.cores)?;
         if outcome.failed > 0 {
             self.give_up(&format!("{} failed: {}", outcome.failed, outcome.error));
