@@ -311,6 +311,12 @@ impl Shard {
         Self::run_test(false, body);
     }
 
+    /// Lets time pass in a test with paused time: what is due by then happens, and no clock is waited for.
+    #[cfg(any(test, feature = "test-time"))]
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
     #[expect(clippy::expect_used, reason = "a test that cannot start must fail loudly")]
     fn run_test<F: Future<Output = ()>>(paused: bool, body: impl FnOnce(Rc<Self>) -> F) {
         let blocking = Blocking::start(1).expect("a thread");

@@ -144,7 +144,7 @@ fn a_client_that_leaves_in_the_middle_of_a_frame_leaves_nothing_behind() {
             peer.send(&bytes[..cut]).await;
         }
         // The engine's tasks and those of their upstreams end with the connections.
-        tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+        shard.pass(std::time::Duration::from_secs(120)).await;
         assert_eq!(shard.tasks().panics(), 0);
         assert!(shard.tasks().alive() < 10, "{} tasks are left", shard.tasks().alive());
     });

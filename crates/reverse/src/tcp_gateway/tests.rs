@@ -79,7 +79,7 @@ impl Open for Fake {
                 Far::Echo => self.shard.tasks().spawn(echo(theirs)),
                 Far::Refuses => return Err(DialError::Connect(io::ErrorKind::ConnectionRefused.into())),
                 Far::Hangs => {
-                    tokio::time::sleep_until(deadline).await;
+                    drop(tokio::time::timeout_at(deadline, std::future::pending::<()>()).await);
                     return Err(DialError::Timeout { after: plan_limits().connect });
                 }
                 Far::Ends => drop(theirs),

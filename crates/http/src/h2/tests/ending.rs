@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
-async fn ended(client: &Client) {
+async fn ended(shard: &Shard, client: &Client) {
     let ended = Rc::clone(&client.ended);
     soon(async {
         while ended.borrow().is_none() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            shard.pass(Duration::from_millis(100)).await;
         }
     })
     .await;
@@ -42,7 +42,7 @@ fn an_idle_connection_is_told_to_go() {
         send(&mut origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         assert_eq!(whole(answer).await, "200 content-length=2 | ok");
         let since = Instant::now();
-        ended(&client).await;
+        ended(&shard, &client).await;
         let error = client.ended.borrow_mut().take().flatten();
         assert!(error.is_none(), "{error:?}");
         let after = since.elapsed();
@@ -59,7 +59,7 @@ fn a_connection_with_a_stream_is_not_idle() {
         let mut origin = client.log.upstream();
         let answer = client.get("/a");
         expect(&mut origin, GOT).await;
-        tokio::time::sleep(Duration::from_secs(200)).await;
+        shard.pass(Duration::from_secs(200)).await;
         send(&mut origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         assert_eq!(whole(answer).await, "200 content-length=2 | ok");
     });
@@ -75,7 +75,7 @@ fn a_drain_lets_streams_finish_and_takes_no_more() {
         shard.drain();
         send(&mut origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         assert_eq!(whole(answer).await, "200 content-length=2 | ok");
-        ended(&client).await;
+        ended(&shard, &client).await;
         assert!(client.ended.borrow_mut().take().flatten().is_none());
     });
 }
@@ -86,7 +86,7 @@ fn a_drain_ends_idle_connections_within_seconds() {
         let client = Client::new(&shard).await;
         let since = Instant::now();
         shard.drain();
-        ended(&client).await;
+        ended(&shard, &client).await;
         assert!(since.elapsed() < Duration::from_secs(7));
     });
 }

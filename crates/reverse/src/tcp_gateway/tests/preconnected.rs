@@ -54,9 +54,9 @@ fn old_ones_are_replaced_and_the_number_is_bounded() {
         let world = World::new(&shard);
         world.fake.set(FAR, Far::Echo);
         let started = world.one(&[FAR], mode(2));
-        tokio::time::sleep(Duration::from_secs(19)).await;
+        shard.pass(Duration::from_secs(19)).await;
         assert_eq!((world.dials().len(), started.counters().preconnect_stale.get()), (2, 0));
-        tokio::time::sleep(Duration::from_secs(12)).await;
+        shard.pass(Duration::from_secs(12)).await;
         assert_eq!((world.dials().len(), started.counters().preconnect_stale.get()), (2, 2));
     });
 }
@@ -66,7 +66,7 @@ fn an_endpoint_that_refuses_is_asked_only_now_and_then() {
     Shard::test(async |shard| {
         let world = World::new(&shard);
         let _started = world.one(&[FAR], mode(1));
-        tokio::time::sleep(Duration::from_secs(11)).await;
+        shard.pass(Duration::from_secs(11)).await;
         assert_eq!(world.dials().len(), 3);
     });
 }
@@ -80,7 +80,7 @@ fn a_gateway_that_is_gone_keeps_nothing_open() {
         turns().await;
         let alive = shard.tasks().alive();
         drop(started);
-        tokio::time::sleep(Duration::from_secs(6)).await;
+        shard.pass(Duration::from_secs(6)).await;
         // The two far ends, and the sweeper.
         assert_eq!(alive - shard.tasks().alive(), 3);
     });
