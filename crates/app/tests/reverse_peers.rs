@@ -54,7 +54,7 @@ impl Peer {
             let at = dir.path().display();
             dir.write("index.html", "from nginx");
             format!(
-                "user root; daemon off; pid {at}/pid; error_log /dev/null; worker_processes 1;\n\
+                "user root; daemon off; master_process off; pid {at}/pid; error_log /dev/null; worker_processes 1;\n\
                  events {{ worker_connections 256; }}\n\
                  http {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p;\n\
                  fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n\

@@ -264,12 +264,12 @@ pub enum ProxyHeader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AcceptMode {
-    /// The upstream is called when the client has sent something: a client that says nothing costs no upstream.
+    /// The upstream is called when it is known which: after the client's hello where `sni` chooses, else at once.
     Lazy,
     /// The upstream is called at once: for protocols in which the server speaks first.
     Eager,
     /// Connections to upstreams are kept ready before any client comes.
     Preconnect,
-    /// The kernel hands the connection over when the first data has come (TCP_DEFER_ACCEPT).
+    /// The upstream is called when the client has sent its first byte: one that says nothing costs no upstream.
     Defer,
 }
