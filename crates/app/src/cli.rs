@@ -3,6 +3,10 @@
 //! [`run`] does those itself and hands the others back as a [`Service`]. Standard output carries the answer,
 //! standard error what went wrong; with `--json` both are one JSON value on standard output. Not here: starting
 //! and asking the proxy (wiring).
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the doc comments are what users read in help and schema: brackets in them are theirs"
+)]
 
 mod certs;
 mod config_commands;

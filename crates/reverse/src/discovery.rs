@@ -2,7 +2,7 @@
 //!
 //! One task a source, on one shard. A source that cannot be asked, or says that there is nobody, changes nothing: the last
 //! endpoints stay until it names others, since a name server that is down must not take the site with it. Whether they
-//! answer is for health checks to find out. What is where: [`file`] the file's format, [`dns`] answers into endpoints. Not
+//! answer is for health checks to find out. What is where: [`mod@file`] the file's format, [`dns`] answers into endpoints. Not
 //! here: the look-ups (`net/resolver`), what an operator adds by hand (`upstream/change.rs`).
 
 pub mod dns;

@@ -43,7 +43,7 @@ pub struct Check<'a> {
     pub surroundings: &'a Surroundings,
     /// Keys that somebody wrote, but that could not be read.
     pub lost: &'a BTreeSet<String>,
-    /// Whether there is a forward proxy: somebody wrote [proxy], or nothing else would listen.
+    /// Whether there is a forward proxy: somebody wrote `[proxy]`, or nothing else would listen.
     pub forward: bool,
     /// What was found.
     pub problems: Vec<Problem>,
@@ -174,7 +174,7 @@ fn log(file: &File, check: &Check<'_>) -> LogSettings {
     LogSettings { access, format: *log.format.get(), privacy: *log.privacy.get(), level: *log.level.get() }
 }
 
-/// What stands in [proxy] about access, without the listeners.
+/// What stands in `[proxy]` about access, without the listeners.
 fn access_text(proxy: &ProxySection) -> [String; 6] {
     let ProxySection { listen: _, tls: _, clients, auth, level, reach, users, realm } = proxy;
     [json(clients), json(auth), json(level), json(reach), json(users), json(realm)]

@@ -3,6 +3,10 @@
 //! The doc comments here are the text of `config schema` and `config explain`, so they speak to users. Keys of
 //! later versions stand in [`super::structure`], where they get their own clear error. Not here: whether a value
 //! makes sense ([`super::check`]) and what it means at run time ([`super::settings`]).
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the doc comments are what users read in help and schema: brackets in them are theirs"
+)]
 
 mod reverse;
 
