@@ -3,8 +3,8 @@
 //! A sender on a fast link makes its receiver runnable for every few segments; a relay that keeps up is then woken a
 //! hundred thousand times a GiB, and waking costs more than moving. When a direction that is spliced has run dry
 //! after more than half a gigabyte a second, its source leaves the runtime for one tick of the timer: the kernel goes
-//! on receiving into the socket's buffer, and one splice takes it all. Slower streams are never delayed; a fast one's
-//! last bytes are, by one to two milliseconds. What network cards do with their interrupts.
+//! on receiving into the socket's buffer, and one splice takes it all. Slower streams are never delayed, nor are short
+//! ones; a long and fast one's last bytes are, by one to two milliseconds. What network cards do with their interrupts.
 
 use crate::clock;
 use std::pin::Pin;
@@ -16,6 +16,8 @@ use tokio::time::{Instant, Sleep, sleep};
 const TICK: Duration = Duration::from_millis(1);
 /// A direction is fast when it moves this many bytes a microsecond.
 const FAST: u64 = 512;
+/// A direction that has carried less is not delayed, however fast: most transfers are over by then.
+const LONG: u64 = 16 << 20;
 /// Less than this since it ran dry the last time says nothing about a direction's speed.
 const ENOUGH: u64 = 512 << 10;
 
@@ -37,7 +39,7 @@ impl Gather {
         let (now, bytes) = (clock::now(), moved.saturating_sub(self.moved));
         let elapsed =
             u64::try_from(now.saturating_duration_since(self.since).as_micros()).unwrap_or(u64::MAX);
-        let fast = bytes >= ENOUGH && bytes / FAST >= elapsed;
+        let fast = moved >= LONG && bytes >= ENOUGH && bytes / FAST >= elapsed;
         if fast || bytes >= ENOUGH || elapsed > 10_000 {
             (self.since, self.moved) = (now, moved);
         }
@@ -63,6 +65,16 @@ mod tests {
     use crate::shard::Shard;
 
     #[test]
+    fn a_short_transfer_is_never_delayed() {
+        Shard::test(async |_shard| {
+            let mut gather = Gather::new(0);
+            tokio::time::advance(Duration::from_micros(100)).await;
+            clock::new_turn();
+            assert!(!gather.begin(LONG - 1));
+        });
+    }
+
+    #[test]
     fn only_a_direction_faster_than_half_a_gigabyte_a_second_pauses() {
         Shard::test(async |_shard| {
             for (bytes, micros, pauses) in [
@@ -71,10 +83,10 @@ mod tests {
                 (100 << 10, 10, false),
                 (8 << 20, 20_000, false),
             ] {
-                let mut gather = Gather::new(0);
+                let mut gather = Gather::new(LONG);
                 tokio::time::advance(Duration::from_micros(micros)).await;
                 clock::new_turn();
-                assert_eq!(gather.begin(bytes), pauses, "{bytes} in {micros}");
+                assert_eq!(gather.begin(LONG + bytes), pauses, "{bytes} in {micros}");
             }
         });
     }
