@@ -15,6 +15,7 @@ pub mod cut;
 pub mod first_bytes;
 pub mod h2;
 pub mod http1;
+pub mod policy;
 pub mod proxy_protocol;
 pub mod socks4;
 pub mod socks5;
@@ -39,6 +40,9 @@ pub const TARGETS: &[Target] = &[
     ("h2_request", h2::h2_request),
     ("h2_response", h2::h2_response),
     ("h2_trailers", h2::h2_trailers),
+    ("rules", policy::rules),
+    ("domain_list", policy::domain_list),
+    ("users", policy::users),
 ];
 
 /// Runs one target over one input.

@@ -38,7 +38,10 @@ replay!(
     http1_differential,
     h2_request,
     h2_response,
-    h2_trailers
+    h2_trailers,
+    rules,
+    domain_list,
+    users,
 );
 
 fn here(path: &str) -> PathBuf {
