@@ -61,7 +61,10 @@ fn once(bench: &Bench, peer: Peer, origin: &Origin) -> Result<Duration> {
     }
     ensure!(TcpListener::bind(DEFAULT_PORT).is_ok(), "its default port {DEFAULT_PORT} is in use");
     let mut command = Command::new(ours);
-    command.current_dir(&site.dir);
+    // An empty folder: a configuration file in the current one would be read.
+    let empty = site.dir.join("empty");
+    std::fs::create_dir_all(&empty)?;
+    command.current_dir(&empty);
     Running::timed(command, site, DEFAULT_PORT, &bench.cores)
 }
 
