@@ -58,7 +58,7 @@ const EDGES: &[Edges] = &[
     Edges { package: "shoalway-testkit", links: &["shoalway-types"], tests: &[] },
     Edges {
         package: "shoalway-fuzz",
-        links: &["shoalway-types", "shoalway-wire", "shoalway-policy", "shoalway-http"],
+        links: &["shoalway-types", "shoalway-wire", "shoalway-policy", "shoalway-http", "shoalway"],
         tests: &[],
     },
     Edges { package: "shoalway-bench", links: &[], tests: &[] },
@@ -66,7 +66,8 @@ const EDGES: &[Edges] = &[
 ];
 
 /// Crates that do no I/O and read no clock.
-pub(crate) const PURE: &[&str] = &["shoalway-types", "shoalway-wire", "shoalway-policy"];
+pub(crate) const PURE: &[&str] =
+    &["shoalway-types", "shoalway-wire", "shoalway-policy", "shoalway-overlay-proto", "shoalway-wallet"];
 
 /// What does I/O, or schedules it. A pure crate links none of them.
 const IMPURE: &[&str] = &[

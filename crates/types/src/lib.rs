@@ -7,6 +7,7 @@
 //! - [`sensitive`]: values that print `[hidden]`;
 //! - [`failure`]: whose fault an error is, and whether a retry is safe;
 //! - [`size`]: bytes with units, as people write them;
+//! - [`wallet`]: the address of a wallet, checked by EIP-55;
 //! - [`record`]: the facts of one finished request or tunnel, as the access log sees them.
 
 pub mod host;
@@ -16,6 +17,7 @@ pub mod failure;
 pub mod record;
 pub mod sensitive;
 pub mod size;
+pub mod wallet;
 
 pub use failure::{Failure, Retry, Side};
 pub use host::{DomainName, Host, HostError};

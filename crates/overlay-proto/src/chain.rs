@@ -1,0 +1,1 @@
+//! Which snapshot is accepted after which (section 3.2).

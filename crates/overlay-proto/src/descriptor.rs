@@ -1,0 +1,1 @@
+//! What a node offers at present (section 2.2).

@@ -1,0 +1,1 @@
+//! Wallets and node keys (section 2.1).

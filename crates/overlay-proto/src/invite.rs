@@ -1,0 +1,1 @@
+//! Invitations (section 3.3).

@@ -1,0 +1,1 @@
+//! Hashes, key derivation and comparison (section 1).

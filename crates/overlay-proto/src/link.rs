@@ -1,0 +1,1 @@
+//! A link between two neighbours (sections 5, 8, 9).

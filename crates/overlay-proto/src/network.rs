@@ -1,0 +1,1 @@
+//! The network file (section 3.1).

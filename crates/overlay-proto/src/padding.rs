@@ -1,0 +1,1 @@
+//! The seam for padding machines (section 10).

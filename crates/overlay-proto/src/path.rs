@@ -1,0 +1,1 @@
+//! Which nodes make a path (section 11).

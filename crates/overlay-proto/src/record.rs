@@ -1,0 +1,1 @@
+//! Protection of records (section 7.1).

@@ -1,0 +1,1 @@
+//! What was seen before (sections 4, 6.1).

@@ -1,0 +1,1 @@
+//! The directory's snapshot (section 3.2).

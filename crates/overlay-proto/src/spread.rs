@@ -1,0 +1,1 @@
+//! Which exit serves what (section 11).

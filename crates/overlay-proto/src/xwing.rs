@@ -1,0 +1,1 @@
+//! The key encapsulation of suite CH.
