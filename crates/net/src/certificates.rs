@@ -1,7 +1,9 @@
 //! Certificates of a TLS listener: chosen by the name a client asks for, several per name, changed while it runs.
 //!
-//! A name is looked up as it is, then as a wildcard of one label (RFC 9525 section 6.3); who asks for no name, or for
-//! one there is none for, gets the first certificate. Of several the first that fits the client's signature schemes is
+//! A client is shown what its site has for the name: of several sites on one listener each shows its own, whatever other
+//! names the certificates of the others hold. Where the site has none for it, any certificate for the name will do: for
+//! the name as it is, then as a wildcard of one label (RFC 9525 section 6.3). Who asks for no name, or for one there is
+//! none for, gets the site's certificate, or the first. Of several the first that fits the client's signature schemes is
 //! shown, so that an ECDSA and an RSA certificate can stand side by side. A handshake that is under way keeps what it was
 //! shown. An authority that checks a name (RFC 8737) is shown what [`AcmeChallenges`] has for it, or nothing. Not here:
 //! handshakes (`tls_server.rs`), files, who issues certificates.
@@ -20,6 +22,7 @@ use std::sync::Arc;
 pub struct Certificate {
     key: Arc<CertifiedKey>,
     names: Arc<[String]>,
+    site: Option<Arc<str>>,
 }
 
 impl Certificate {
@@ -36,7 +39,14 @@ impl Certificate {
         let mut key =
             CertifiedKey::from_der(chain, private_key(key)?, provider().as_ref()).map_err(rejected)?;
         key.ocsp = staple;
-        Ok(Self { key: Arc::new(key), names: names.into() })
+        Ok(Self { key: Arc::new(key), names: names.into(), site: None })
+    }
+
+    /// The same as that of one site: `host` is what the site is called, a name, `*.NAME` for all names below it, or `*` for
+    /// those that no other site has. Before, it is nobody's in particular.
+    #[must_use]
+    pub fn of_site(self, host: &str) -> Self {
+        Self { site: Some(host.trim_end_matches('.').to_ascii_lowercase().into()), ..self }
     }
 
     /// The DNS names it is for, lower case, wildcards with their `*`.
@@ -55,6 +65,7 @@ impl fmt::Debug for Certificate {
 /// What a listener can show.
 #[derive(Default)]
 struct Shown {
+    by_site: HashMap<Arc<str>, Vec<Certificate>>,
     by_name: HashMap<String, Vec<Arc<CertifiedKey>>>,
     first: Vec<Arc<CertifiedKey>>,
 }
@@ -66,6 +77,9 @@ impl Shown {
             for name in certificate.names.iter() {
                 shown.by_name.entry(name.clone()).or_default().push(Arc::clone(&certificate.key));
             }
+            if let Some(site) = &certificate.site {
+                shown.by_site.entry(Arc::clone(site)).or_default().push(certificate.clone());
+            }
         }
         // Another certificate for the same names is the same choice with another kind of key.
         let names = certificates.first().map(|first| Arc::clone(&first.names)).unwrap_or_default();
@@ -74,13 +88,36 @@ impl Shown {
         shown
     }
 
-    fn find(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
-        let Some(name) = name else { return &self.first };
+    fn find(&self, name: Option<&str>) -> Vec<&Arc<CertifiedKey>> {
+        let Some(name) = name else { return self.first.iter().collect() };
         let name = name.to_ascii_lowercase();
-        let wildcard = || name.split_once('.').map(|(_label, rest)| format!("*.{rest}"));
-        let exact = self.by_name.get(&name);
-        let found = exact.or_else(|| self.by_name.get(&wildcard()?));
-        found.unwrap_or(&self.first)
+        let wildcard = name.split_once('.').map(|(_label, rest)| format!("*.{rest}")).unwrap_or_default();
+        let own = self.site(&name).unwrap_or_default();
+        let is_for = |own: &&Certificate| own.names.iter().any(|known| *known == name || *known == wildcard);
+        let fitting: Vec<_> = own.iter().filter(is_for).map(|own| &own.key).collect();
+        if !fitting.is_empty() {
+            return fitting;
+        }
+        match self.by_name.get(&name).or_else(|| self.by_name.get(&wildcard)) {
+            Some(others) => others.iter().collect(),
+            None if own.is_empty() => self.first.iter().collect(),
+            None => own.iter().map(|own| &own.key).collect(),
+        }
+    }
+
+    /// What the site has that this name leads to: its own, else the nearest with a wildcard, else that of all others.
+    fn site(&self, name: &str) -> Option<&[Certificate]> {
+        if let Some(own) = self.by_site.get(name) {
+            return Some(own);
+        }
+        let mut rest = name;
+        while let Some((_label, above)) = rest.split_once('.') {
+            if let Some(own) = self.by_site.get(format!("*.{above}").as_str()) {
+                return Some(own);
+            }
+            rest = above;
+        }
+        self.by_site.get("*").map(Vec::as_slice)
     }
 }
 
@@ -130,6 +167,64 @@ impl ResolvesServerCert for CertificateStore {
         let found = shown.find(hello.server_name());
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
         // A client that nothing fits learns so from the handshake itself.
-        found.iter().find(fits).or_else(|| found.first()).map(Arc::clone)
+        found.iter().copied().find(fits).or_else(|| found.first().copied()).map(Arc::clone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+
+    fn certificate(names: &[&str], site: Option<&str>) -> Certificate {
+        let params =
+            CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let (pem, key_pem) = (params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+        let made = Certificate::from_pem(pem.as_bytes(), key_pem.as_bytes(), None).unwrap();
+        match site {
+            Some(site) => made.of_site(site),
+            None => made,
+        }
+    }
+
+    #[test]
+    fn each_site_shows_its_own_and_only_where_it_has_none_that_of_another() {
+        let all = [
+            certificate(&["a.example", "b.example", "c.example"], Some("A.example.")),
+            certificate(&["b.example", "x.y.example"], Some("b.example")),
+            certificate(&["d.example"], Some("c.example")),
+            certificate(&["*.y.example", "far.example"], Some("*.y.example")),
+            certificate(&["far.example"], Some("*")),
+            certificate(&["nobody.example"], None),
+        ];
+        let shown = Shown::of(&all);
+        for (name, wanted) in [
+            (Some("a.example"), 0),
+            (Some("B.example"), 1),
+            (Some("c.example"), 0), // its own is not for it
+            (Some("d.example"), 2),
+            (Some("x.y.example"), 3), // whatever the other one holds
+            (Some("far.example"), 4),
+            (Some("nobody.example"), 5),
+            (Some("else.example"), 4),
+            (Some("deep.x.y.example"), 3), // for the site, though not by its names
+            (None, 0),
+        ] {
+            let found = shown.find(name);
+            assert!(
+                found.len() == 1 && Arc::ptr_eq(found[0], &all[wanted].key),
+                "{name:?}: {} found, not number {wanted}",
+                found.len()
+            );
+        }
+    }
+
+    #[test]
+    fn a_site_may_have_two_kinds_of_key() {
+        let two =
+            [certificate(&["a.example"], Some("a.example")), certificate(&["a.example"], Some("a.example"))];
+        assert_eq!(Shown::of(&two).find(Some("a.example")).len(), 2);
+        assert!(Shown::of(&[]).find(Some("a.example")).is_empty());
     }
 }

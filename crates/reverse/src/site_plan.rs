@@ -9,6 +9,7 @@ use crate::retry::RetryPolicy;
 use crate::routes::{FieldName, HostPattern, Hosts, PathPattern, Route, Then, ToUpstream};
 use crate::trusted::Trusted;
 use crate::upstream::{EndpointError, EndpointSpec, Registry, Scheme, Upstream, UpstreamConfig};
+use shoalway_net::acme_challenges::AcmeChallenges;
 use shoalway_net::dialer::Dialer;
 use shoalway_net::limits::Limits;
 use shoalway_net::listener::Inbound;
@@ -136,6 +137,8 @@ pub struct SiteSettings {
     pub proxy_protocol: Option<CidrSet>,
     /// Whom to believe about clients.
     pub trusted: Trusted,
+    /// Answers to authorities that check names, given in the clear before anything else. None: there are none.
+    pub challenges: Option<Arc<AcmeChallenges>>,
     /// Whether HTTP/2 is spoken: over TLS as ALPN says, in the clear by prior knowledge.
     pub http2: bool,
     /// Deadlines and bounds.
@@ -154,6 +157,7 @@ impl SiteSettings {
             tls: None,
             proxy_protocol: None,
             trusted: Trusted::default(),
+            challenges: None,
             http2: true,
             limits: Limits::default(),
             http: http1::limits::Limits::default(),

@@ -26,6 +26,11 @@ pub(super) fn bad_path(bad: BadPath) -> Answer {
     Answer::error(400, "http_request_error", bad.word(), bad.sentence())
 }
 
+/// The answer to an authority that checks a name: RFC 8555 section 8.3.
+pub(super) fn challenge(answer: &str) -> Answer {
+    Answer::content(200, "application/octet-stream", answer.to_owned())
+}
+
 /// A method that is not for sites.
 pub(super) fn no_tunnels() -> Answer {
     let sentence = "This is a site and not a proxy: it opens no tunnels.";

@@ -22,6 +22,7 @@ use shoalway_http::answer::Answer;
 use shoalway_http::pool::Upstream;
 use shoalway_http::service::{Attempt as Tried, Failed, Next, Service, Settled, Tunnel};
 use shoalway_http::{level, loops};
+use shoalway_net::acme_challenges::AcmeChallenges;
 use shoalway_net::connect::{Connect, Session};
 use shoalway_net::counters::ListenerCounters;
 use shoalway_net::shard::Shard;
@@ -29,6 +30,7 @@ use shoalway_wire::http1::compose::Edits;
 use shoalway_wire::http1::framing::Version;
 use shoalway_wire::http1::hop_by_hop::{self, Switch};
 use shoalway_wire::http1::known::Known;
+use shoalway_wire::http1::method::Method;
 use shoalway_wire::http1::request::RequestView;
 use shoalway_wire::http1::response::ResponseView;
 use shoalway_wire::http1::target::RequestTarget;
@@ -97,6 +99,18 @@ impl SiteService {
         {
             *self.learned = Learned::new(current);
         }
+    }
+
+    /// What an authority is told that checks a name (RFC 8555 section 8.3), whatever sites and routes there are.
+    fn challenge(&self, request: RequestView<'_>, target: &[u8]) -> Option<Answer> {
+        let challenges = self.gateway().plan.settings().challenges.as_ref()?;
+        let asks = target.starts_with(AcmeChallenges::PREFIX.as_bytes());
+        if !asks || self.arrival.secure || request.method() != Method::Get {
+            return None;
+        }
+        let path = target.split(|octet| *octet == b'?').next()?;
+        let answer = challenges.http_answer(str::from_utf8(path).ok()?)?;
+        Some(answers::challenge(&answer))
     }
 
     fn answer(&mut self, answer: Answer, outcome: &'static str) -> Next {
@@ -170,7 +184,7 @@ impl Service for SiteService {
             RequestTarget::Authority(_) => return self.answer(answers::no_tunnels(), "not_allowed"),
             RequestTarget::Asterisk => return self.answer(answers::options(), "ended_here"),
         };
-        if let Some(answer) = loops::answer(request) {
+        if let Some(answer) = self.challenge(request, target).or_else(|| loops::answer(request)) {
             return self.answer(answer, "ended_here");
         }
         if !self.find_place(authority) {

@@ -2,11 +2,13 @@
 
 use super::{Served, route, site, sites, to, url};
 use shoalway_http::loops::pseudonym;
+use shoalway_net::acme_challenges::AcmeChallenges;
 use shoalway_policy::{Cidr, Rate, RateTable};
 use shoalway_reverse::routes::{
     FieldEdit, FieldName, FieldTest, FixedAnswer, HostPolicy, MethodSet, Redirect, RedirectStatus, Rewrite,
     Route, Test, Then, ToUpstream,
 };
+use shoalway_reverse::site_plan::SiteSettings;
 use shoalway_testkit::{Origin, Reply};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -197,6 +199,31 @@ fn a_network_that_asks_too_often_is_told_when_to_come_again() {
         let answer = client.send(super::get("/")).read_response();
         assert_eq!(answer.status, status);
         assert_eq!(answer.header("Retry-After").is_some(), status == 429);
+    }
+}
+
+#[test]
+fn an_authority_is_answered_before_hosts_routes_and_rates_and_nobody_else() {
+    let challenges = AcmeChallenges::new();
+    challenges.put_token("abc", "abc.thumb");
+    let served = Served::start(move |_tools| SiteSettings {
+        challenges: Some(challenges),
+        ..sites(vec![("a.example", vec![redirect("*", "https://a.example/", RedirectStatus::Permanent)])])
+    });
+    let asked = "/.well-known/acme-challenge/abc";
+    for (line, host, wanted) in [
+        (format!("GET {asked}"), "a.example", (200, "abc.thumb")),
+        (format!("GET {asked}?x=1"), "a.example", (200, "abc.thumb")),
+        (format!("GET {asked}"), "unknown.example", (200, "abc.thumb")),
+        (format!("GET http://a.example{asked}"), "a.example", (200, "abc.thumb")),
+        (format!("GET {asked}d"), "a.example", (308, "")),
+        (format!("POST {asked}"), "a.example", (308, "")),
+        ("GET /".to_owned(), "a.example", (308, "")),
+    ] {
+        let answer = served.ask(&format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!((answer.status, answer.text().as_str()), wanted, "{line} {host}");
+        let kind = (answer.status == 200).then_some("application/octet-stream");
+        assert_eq!(answer.header("Content-Type"), kind, "{line} {host}");
     }
 }
 
