@@ -23,7 +23,7 @@ mod outgoing;
 mod server;
 mod settings;
 
-pub use client::{H2Upstream, UpstreamScheme};
+pub use client::{ForUpgrades, H2Upstream, UpstreamScheme};
 pub use request::Form;
 pub use server::{MakeService, ServerH2};
 

@@ -12,6 +12,7 @@ use shoalway_net::tasks::TaskGroup;
 use shoalway_types::Target;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -55,6 +56,31 @@ impl PoolRegistry {
         let fresh = Arc::new(Published { idle: (0..shards).map(|_| AtomicU32::new(0)).collect() });
         published.insert(key.clone(), Arc::downgrade(&fresh));
         fresh
+    }
+}
+
+/// Why a stream of a shared connection has ended before its answer, as the source of its read error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// The upstream has said that it did nothing with the request: RFC 9113 section 8.7. Any may be sent again.
+    #[error("the upstream has not looked at the request")]
+    Unseen,
+    /// The connection had served others and ended: perhaps before this request.
+    #[error("the connection has ended")]
+    Stale,
+}
+
+impl Lost {
+    /// What an error of a stream says, if it says anything of the kind.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl From<Lost> for io::Error {
+    fn from(lost: Lost) -> Self {
+        Self::new(io::ErrorKind::ConnectionAborted, lost)
     }
 }
 

@@ -49,6 +49,12 @@ pub trait Connect {
     /// Establishes a byte stream to the session's target. Nothing of the client's has been sent when it fails.
     fn connect<'a>(&'a self, session: &'a Session) -> LocalFuture<'a, Result<Connected, ConnectError>>;
 
+    /// Whether several sessions share a connection: it then counts the connections that it opens itself, and a session
+    /// may be told that nothing of it was looked at. The default: each session has a connection of its own.
+    fn shares(&self) -> bool {
+        false
+    }
+
     /// How plain HTTP requests leave by this way. The default connects per target and sends origin-form.
     fn plain_http(&self) -> PlainHttp<'_> {
         PlainHttp::ByTarget

@@ -128,6 +128,16 @@ impl Stream {
         }
     }
 
+    /// What TLS has agreed to speak, RFC 7301; none without TLS and where nothing was agreed.
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match &self.io {
+            Io::TlsServer(tls) => tls.get_ref().1.alpn_protocol(),
+            Io::TlsClient(tls) => tls.get_ref().1.alpn_protocol(),
+            Io::Tcp(_) | Io::Unix(_) | Io::Dyn(_) | Io::Parked(_) => None,
+        }
+    }
+
     /// Takes the stream apart.
     #[must_use]
     pub fn into_parts(self) -> (Io, Bytes) {

@@ -97,6 +97,8 @@ pub(super) struct Exchange {
     stage: Stage,
     way: Option<Way>,
     connection: Option<UpstreamConnection>,
+    /// How often it was sent anew to the upstream it is for.
+    renewed: u8,
     up: BodyFlow,
     up_out: Outgoing,
     up_over: bool,
@@ -134,6 +136,7 @@ impl Exchange {
             stage: Stage::Over,
             way: None,
             connection: None,
+            renewed: 0,
             up: idle(),
             up_out: Outgoing::default(),
             up_over: false,
@@ -171,6 +174,7 @@ impl Exchange {
         self.stage = Stage::Over;
         self.way = None;
         self.connection = None;
+        self.renewed = 0;
         self.up_out.clear();
         self.down_out.clear();
         self.up_over = false;
@@ -237,7 +241,9 @@ impl Exchange {
                 self.acquire(around, true);
             }
         }
-        self.up.keep = if around.service.keeps_uploads() { REPLAY } else { 0 };
+        if around.service.keeps_uploads() {
+            self.up.keep = REPLAY;
+        }
     }
 
     fn compose(&mut self, around: &mut Around<'_>, line: RequestLine) {
@@ -274,7 +280,7 @@ impl Exchange {
 
     fn flow_over(&mut self, connection: UpstreamConnection) {
         self.account.addr = Some(connection.addr);
-        if connection.reused {
+        if connection.reused || self.way.as_ref().is_some_and(|way| way.connect.shares()) {
             self.up.keep = REPLAY;
         }
         self.connection = Some(connection);
@@ -429,9 +435,8 @@ impl Exchange {
 
     fn go_to(&mut self, around: &mut Around<'_>, upstream: Rc<Upstream>, connect: Rc<dyn Connect>) {
         self.connection = None;
-        self.up_out.sent = 0;
-        self.up_over = false;
-        self.up_broken = false;
+        self.renewed = 0;
+        self.rewind();
         self.down.reset();
         self.response.clear();
         self.edits.clear();

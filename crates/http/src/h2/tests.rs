@@ -1,6 +1,7 @@
 //! Whole connections in memory, with the `h2` crate as the other side.
 
 mod kit;
+mod not_processed;
 
 mod bodies;
 mod ending;

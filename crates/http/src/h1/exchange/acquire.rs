@@ -2,7 +2,8 @@
 
 use super::{Exchange, Stage};
 use crate::h1::exchange::Around;
-use crate::pool::{Pool, Upstream, UpstreamConnection};
+use crate::pool::{Lost, Pool, Upstream, UpstreamConnection};
+use crate::service::Failed;
 use shoalway_net::connect::{Connect, ConnectError, Session};
 use shoalway_net::shard::Shard;
 use shoalway_net::stream::Stream;
@@ -11,7 +12,45 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// How often a request that an upstream has not looked at is sent to it anew.
+const RENEWALS: u8 = 3;
+
 impl Exchange {
+    /// The upstream is gone before its answer: once more to the same, on another connection, where that is safe.
+    pub(super) fn upstream_closed(
+        &mut self,
+        around: &mut Around<'_>,
+        nothing_read: bool,
+        lost: Option<Lost>,
+    ) {
+        let reused = self.connection.take().is_some_and(|connection| connection.reused);
+        let unsent = self.up_out.sent == 0;
+        let (safe, most) = match lost {
+            Some(Lost::Unseen) => (true, RENEWALS),
+            Some(Lost::Stale) => (self.asked.method.is_idempotent() || unsent, 1),
+            None => (reused && (self.asked.method.is_idempotent() || unsent), 1),
+        };
+        let again = nothing_read && safe && !self.up.gone;
+        if again && self.renewed < most {
+            self.renewed += 1;
+            self.rewind();
+            self.acquire(around, false);
+            return;
+        }
+        if again && lost == Some(Lost::Unseen) {
+            // Another upstream may have it, whatever the method.
+            self.up_out.sent = 0;
+        }
+        self.fail(around, &Failed::UpstreamClosed);
+    }
+
+    /// Nothing of the request counts as sent.
+    pub(super) const fn rewind(&mut self) {
+        self.up_out.sent = 0;
+        self.up_over = false;
+        self.up_broken = false;
+    }
+
     /// Takes a kept connection, or opens one.
     pub(super) fn acquire(&mut self, around: &mut Around<'_>, kept: bool) {
         let Some(way) = &self.way else { return };
@@ -38,7 +77,9 @@ async fn open(
 ) -> Result<UpstreamConnection, ConnectError> {
     match connect.connect(&session).await {
         Ok(connected) => {
-            shard.counters().upstream_connects.add(1);
+            if !connect.shares() {
+                shard.counters().upstream_connects.add(1);
+            }
             Ok(UpstreamConnection { stream: connected.stream, addr: connected.addr, reused: false })
         }
         Err(error) => {

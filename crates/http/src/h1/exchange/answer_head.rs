@@ -3,6 +3,7 @@
 use super::{Ended, Exchange, INTERIM, Stage, request_view};
 use crate::h1::body::{BodyFlow, Framing};
 use crate::h1::exchange::Around;
+use crate::pool::Lost;
 use crate::service::{Attempt, Failed};
 use shoalway_net::buffers::{Buffer, Class};
 use shoalway_wire::http1::compose::{Edits, write_response};
@@ -79,24 +80,11 @@ impl Exchange {
                 self.down.buffer = Some(buffer);
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(_) => {
-                self.upstream_closed(around, buffer.is_empty());
+            Poll::Ready(end) => {
+                let lost = end.err().and_then(|error| Lost::of(&error));
+                self.upstream_closed(around, buffer.is_empty(), lost);
                 Poll::Ready(Err(()))
             }
-        }
-    }
-
-    /// The upstream is gone before its answer: one more try on a fresh connection where that is safe.
-    fn upstream_closed(&mut self, around: &mut Around<'_>, nothing_read: bool) {
-        let reused = self.connection.take().is_some_and(|connection| connection.reused);
-        let safe = self.asked.method.is_idempotent() || self.up_out.sent == 0;
-        if nothing_read && reused && safe && !self.up.gone {
-            self.up_out.sent = 0;
-            self.up_over = false;
-            self.up_broken = false;
-            self.acquire(around, false);
-        } else {
-            self.fail(around, &Failed::UpstreamClosed);
         }
     }
 

@@ -1,7 +1,7 @@
 //! One connection to an upstream: the task that moves its frames, and what its streams share.
 //!
-//! A connection that the upstream tells to go, or that breaks, takes no more streams; those that it has not seen end
-//! before the first byte of an answer, which is safe to try again. Not here: what a stream carries (`stream.rs`).
+//! A connection that the upstream tells to go, that refuses a stream or that breaks, takes no more streams; those that it
+//! has not seen say so, and are tried again elsewhere. Not here: what a stream carries (`stream.rs`).
 
 use crate::h2::flush::{LazyFlush, Wire};
 use bytes::Bytes;
@@ -27,6 +27,7 @@ pub(super) struct Link {
     pub(super) addr: SocketAddr,
     pub(super) local: SocketAddr,
     freed: Rc<Notify>,
+    served: Cell<bool>,
     /// The upstream has said what it allows.
     settled: Cell<bool>,
     waiting: RefCell<Option<Waker>>,
@@ -47,6 +48,7 @@ impl Link {
             addr,
             local,
             freed: Rc::clone(freed),
+            served: Cell::new(false),
             settled: Cell::new(false),
             waiting: RefCell::default(),
             driver: RefCell::default(),
@@ -100,6 +102,26 @@ impl Link {
     pub(super) fn enter(&self) {
         self.open.set(self.open.get() + 1);
         self.changed(1);
+    }
+
+    /// The upstream takes no streams on it for now: others are opened elsewhere, those that are open go on.
+    pub(super) fn retire(&self) {
+        self.sender.take();
+    }
+
+    /// A stream was answered on it.
+    pub(super) fn has_served(&self) -> bool {
+        self.served.get()
+    }
+
+    /// A stream is answered.
+    pub(super) fn serve(&self) {
+        self.served.set(true);
+    }
+
+    /// Whether the upstream takes WebSockets as streams: RFC 8441 section 3.
+    pub(super) fn takes_websocket(&self) -> bool {
+        self.sender.borrow().as_ref().is_some_and(SendRequest::is_extended_connect_protocol_enabled)
     }
 
     /// A stream is gone.

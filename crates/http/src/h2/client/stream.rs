@@ -4,15 +4,16 @@
 //! ```text
 //! write: head ─> content ─> END_STREAM     read:  interim heads ─> head ─> content ─> end
 //! ```
-//! A stream that the upstream has not seen (REFUSED_STREAM, GOAWAY) ends before the first byte, like a kept connection
-//! that was closed; one that breaks later is a reset. WebSocket needs RFC 8441 of the upstream; without it the answer is
-//! 501, and whoever has the choice takes HTTP/1.1 for it.
+//! A stream that the upstream has not seen (REFUSED_STREAM, GOAWAY) says so by [`Lost`]; one that breaks otherwise is a
+//! reset. WebSocket needs RFC 8441 of the upstream; without it the answer is 501, and whoever has the choice takes
+//! HTTP/1.1 for it ([`super::ForUpgrades`]).
 
 use super::driver::Link;
 use crate::h2::incoming::Incoming;
 use crate::h2::outgoing::Outgoing;
 use crate::h2::request::{Framing, Kind, read_request};
 use crate::h2::response::{Question, write_response};
+use crate::pool::Lost;
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::ResponseFuture;
@@ -138,7 +139,8 @@ impl ClientStream {
     /// Waits for the next head of an answer.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let response = match &mut self.state {
-            State::Answered | State::Unseen => return Poll::Ready(Ok(())),
+            State::Answered => return Poll::Ready(Ok(())),
+            State::Unseen => return Poll::Ready(Err(Lost::Unseen.into())),
             State::Asking(waker) => {
                 *waker = Some(cx.waker().clone());
                 return Poll::Pending;
@@ -157,6 +159,7 @@ impl ClientStream {
             Err(error) => return Poll::Ready(self.failed(&error)),
         };
         let framing = self.write_head(&parts, body.is_end_stream())?;
+        self.link.serve();
         self.state = State::Answered;
         self.tunnel = framing == Framing::Raw;
         if !self.tunnel && self.kind != Kind::Exchange {
@@ -180,13 +183,20 @@ impl ClientStream {
         })
     }
 
-    /// There is no answer. Ends quietly when the upstream has not looked at the request.
+    /// There is no answer. Says so when the upstream has not looked at the request: RFC 9113 sections 6.8 and 8.7.
     fn failed(&mut self, error: &h2::Error) -> io::Result<()> {
         let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        // The crate tells so only those streams that stand behind the last one of a GOAWAY.
         let told_to_go = error.is_go_away() && error.is_remote();
+        if refused && error.is_remote() {
+            self.link.retire();
+        }
         if refused || told_to_go {
             self.state = State::Unseen;
-            return Ok(());
+            return Err(Lost::Unseen.into());
+        }
+        if error.is_io() && self.link.has_served() {
+            return Err(Lost::Stale.into());
         }
         Err(io::ErrorKind::ConnectionReset.into())
     }

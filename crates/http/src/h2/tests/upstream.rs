@@ -3,6 +3,7 @@
 use super::kit::{Client, Log, Opens, content, session, soon, whole};
 use crate::h1::ServerConfig;
 use crate::h2::{H2Upstream, UpstreamScheme};
+use crate::pool::Lost;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{RecvStream, SendStream};
@@ -14,13 +15,13 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-struct Wire {
-    log: Rc<Log>,
-    upstream: Rc<H2Upstream>,
+pub(super) struct Wire {
+    pub(super) log: Rc<Log>,
+    pub(super) upstream: Rc<H2Upstream>,
 }
 
 impl Wire {
-    fn new(shard: &Rc<Shard>) -> Self {
+    pub(super) fn new(shard: &Rc<Shard>) -> Self {
         let log = Rc::new(Log::default());
         let opens: Rc<dyn Connect> = Rc::new(Opens(Rc::clone(&log)));
         let limits = Limits::default();
@@ -28,28 +29,28 @@ impl Wire {
         Self { log, upstream }
     }
 
-    async fn client(&self, shard: &Rc<Shard>) -> Client {
+    pub(super) async fn client(&self, shard: &Rc<Shard>) -> Client {
         let connect: Rc<dyn Connect> = Rc::clone(&self.upstream) as Rc<dyn Connect>;
         Client::with(shard, ServerConfig::default(), Some((Rc::clone(&self.log), connect))).await
     }
 
     /// The next connection that is opened ends at a server with these settings.
-    fn server(&self, settings: h2::server::Builder) -> impl Future<Output = Server> + use<> {
+    pub(super) fn server(&self, settings: h2::server::Builder) -> impl Future<Output = Server> + use<> {
         let stream = self.log.upstream();
         async move { Server(settings.handshake(stream).await.unwrap()) }
     }
 }
 
-struct Server(Connection<DuplexStream, Bytes>);
+pub(super) struct Server(pub(super) Connection<DuplexStream, Bytes>);
 
 impl Server {
     /// The next request. Frames move only while this is awaited.
-    async fn accept(&mut self) -> (Request<RecvStream>, SendResponse<Bytes>) {
+    pub(super) async fn accept(&mut self) -> (Request<RecvStream>, SendResponse<Bytes>) {
         soon(self.0.accept()).await.expect("a request").unwrap()
     }
 
     /// Lets frames move for as long as `work` takes.
-    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut server = std::pin::pin!(std::future::poll_fn(|cx| self.0.poll_closed(cx)));
         let mut closed = false;
         soon(async {
@@ -65,11 +66,11 @@ impl Server {
     }
 }
 
-fn answer(respond: &mut SendResponse<Bytes>, ended: bool) -> SendStream<Bytes> {
+pub(super) fn answer(respond: &mut SendResponse<Bytes>, ended: bool) -> SendStream<Bytes> {
     respond.send_response(Response::new(()), ended).unwrap()
 }
 
-fn builder() -> h2::server::Builder {
+pub(super) fn builder() -> h2::server::Builder {
     h2::server::Builder::new()
 }
 
@@ -176,24 +177,25 @@ fn a_connection_that_is_told_to_go_finishes_and_another_takes_over() {
 }
 
 #[test]
-fn what_an_upstream_has_not_seen_ends_before_the_first_byte() {
+fn what_an_upstream_has_not_seen_says_so() {
     Shard::test(async |shard| {
         let wire = Wire::new(&shard);
         let server = wire.server(builder());
         let serving = async {
-            let mut server = server.await;
-            for reason in [h2::Reason::REFUSED_STREAM, h2::Reason::INTERNAL_ERROR] {
-                let (_request, mut respond) = server.accept().await;
-                respond.send_reset(reason);
-            }
-            server.beside(std::future::pending::<()>()).await;
+            let (mut first, second) = (server.await, wire.server(builder()));
+            let (_request, mut respond) = first.accept().await;
+            respond.send_reset(h2::Reason::REFUSED_STREAM);
+            let mut second = Box::pin(first.beside(second)).await;
+            let (_request, mut respond) = second.accept().await;
+            respond.send_reset(h2::Reason::INTERNAL_ERROR);
+            second.beside(std::future::pending::<()>()).await;
         };
         let asking = async {
             for refused in [true, false] {
                 let mut stream = wire.upstream.connect(&session()).await.unwrap().stream;
                 stream.write_all(b"GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n").await.unwrap();
-                let read = soon(stream.read(&mut [0])).await;
-                assert_eq!(read.as_ref().ok(), refused.then_some(&0), "{read:?}");
+                let error = soon(stream.read(&mut [0])).await.unwrap_err();
+                assert_eq!(Lost::of(&error), refused.then_some(Lost::Unseen), "{error:?}");
             }
         };
         tokio::select! { () = serving => {}, () = asking => {} }
