@@ -31,7 +31,9 @@ pub use local::{LocalAuthority, Root};
 pub use name::{CertName, Issuer};
 pub use record::{Complaint, Record};
 pub use renewal::Window;
-pub use settings::{CertSettings, ChallengeKind, LETS_ENCRYPT, LETS_ENCRYPT_STAGING, default_storage};
+pub use settings::{
+    Authority, CertSettings, ChallengeKind, LETS_ENCRYPT, LETS_ENCRYPT_STAGING, default_storage,
+};
 pub use storage::{Lock, Storage};
 
 use std::time::{Duration, SystemTime};

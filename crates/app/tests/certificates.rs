@@ -9,7 +9,7 @@
 )]
 
 use shoalway::cert::{
-    CertError, CertKeeper, CertName, CertSettings, ChallengeKind, Listed, Root, Storage, list,
+    Authority, CertError, CertKeeper, CertName, CertSettings, ChallengeKind, Listed, Root, Storage, list,
 };
 use shoalway_net::acme_challenges::AcmeChallenges;
 use shoalway_net::certificates::CertificateStore;
@@ -40,23 +40,45 @@ fn name(text: &str) -> CertName {
     CertName::parse(text).unwrap()
 }
 
-fn settings(acme: &AcmeServer, dir: &TempDir, challenges: &[ChallengeKind]) -> CertSettings {
-    CertSettings {
-        directory: acme.directory(),
-        staging: None,
-        email: Some("ops@shop.example".to_owned()),
-        roots: Roots::Pem(fs::read(acme.tls_root()).unwrap()),
-        challenges: challenges.to_vec(),
-        poll: Duration::from_millis(5),
-        patience: PATIENCE,
-        ..CertSettings::new(dir.join("certs"))
+/// Where files are, and who certifies.
+struct Setup {
+    settings: CertSettings,
+    authority: Authority,
+}
+
+impl Setup {
+    fn with(mut self, change: impl FnOnce(&mut Authority)) -> Self {
+        change(&mut self.authority);
+        self
+    }
+
+    fn names(&self, names: &[&str]) -> Vec<(CertName, Arc<Authority>)> {
+        let authority = Arc::new(self.authority.clone());
+        names.iter().map(|text| (name(text), Arc::clone(&authority))).collect()
     }
 }
 
-fn keeper(settings: CertSettings, names: &[&str]) -> Arc<CertKeeper> {
+fn settings(acme: &AcmeServer, dir: &TempDir, challenges: &[ChallengeKind]) -> Setup {
+    let settings = CertSettings {
+        poll: Duration::from_millis(5),
+        patience: PATIENCE,
+        ..CertSettings::new(dir.join("certs"))
+    };
+    let authority = Authority {
+        directory: acme.directory(),
+        staging: None,
+        rehearse: true,
+        email: Some("ops@shop.example".to_owned()),
+        roots: Roots::Pem(fs::read(acme.tls_root()).unwrap()),
+        challenges: challenges.to_vec(),
+    };
+    Setup { settings, authority }
+}
+
+fn keeper(setup: Setup, names: &[&str]) -> Arc<CertKeeper> {
     let resolver = Resolver::new(ResolverConfig::default(), Handle::current()).unwrap();
-    let names: Vec<CertName> = names.iter().map(|text| name(text)).collect();
-    CertKeeper::open(settings, resolver, AcmeChallenges::new(), &names).unwrap()
+    let names = setup.names(names);
+    CertKeeper::open(setup.settings, resolver, AcmeChallenges::new(), &names).unwrap()
 }
 
 /// Ports 80 and 443 of a site whose certificates the keeper keeps.
@@ -201,11 +223,10 @@ async fn the_first_order_is_rehearsed_and_mistakes_cost_nothing() {
     let (staging, acme, dir) = (AcmeServer::start(), AcmeServer::start(), TempDir::new());
     // Both certify themselves differently: whoever talks to them believes both.
     let roots = [fs::read(acme.tls_root()).unwrap(), fs::read(staging.tls_root()).unwrap()].concat();
-    let settings = CertSettings {
-        staging: Some(staging.directory()),
-        roots: Roots::Pem(roots),
-        ..settings(&acme, &dir, HTTP)
-    };
+    let settings = settings(&acme, &dir, HTTP).with(|authority| {
+        authority.staging = Some(staging.directory());
+        authority.roots = Roots::Pem(roots);
+    });
     let keeper = keeper(settings, &[SHOP]);
     let site = Site::of(&keeper, &[SHOP]).await;
     acme.find_names_at(site.http, site.tls);
@@ -327,10 +348,10 @@ async fn an_authority_that_is_away_or_not_trusted_is_named() {
     let away = format!("https://{}/directory", Refusing::start().addr());
     let stranger = Roots::Pem(fs::read(AcmeServer::start().tls_root()).unwrap());
     for (settings, words) in [
-        (CertSettings { directory: away, ..settings(&acme, &dir, HTTP) }, "refused"),
-        (CertSettings { roots: stranger, ..settings(&acme, &dir, HTTP) }, "certificate"),
+        (settings(&acme, &dir, HTTP).with(|authority| authority.directory = away), "refused"),
+        (settings(&acme, &dir, HTTP).with(|authority| authority.roots = stranger), "certificate"),
         (
-            CertSettings { directory: "http://127.0.0.1/".into(), ..settings(&acme, &dir, HTTP) },
+            settings(&acme, &dir, HTTP).with(|authority| authority.directory = "http://127.0.0.1/".into()),
             "no https URL",
         ),
     ] {
@@ -545,9 +566,42 @@ async fn local_names_are_certified_here_and_no_authority_hears_of_them() {
 }
 
 #[tokio::test]
+async fn what_was_changed_is_tried_at_once_unless_the_authority_has_said_when() {
+    let (acme, dir, keeper, _site) = world(TLS).await;
+    for (refusal, tried_again) in [((403, "caa", None), true), ((429, "rateLimited", Some(36_000)), false)] {
+        let ((status, kind, after), now) = (refusal, SystemTime::now());
+        acme.refuse_next("new-order", status, kind, "said on purpose", after);
+        keeper.set_names(&settings(&acme, &dir, TLS).names(&[SHOP]));
+        keeper.tend(now).await;
+        assert!(only(&keeper, now).next > now + Duration::from_mins(1));
+        keeper.set_names(&settings(&acme, &dir, TLS).names(&[SHOP]));
+        assert!(only(&keeper, now).next > now + Duration::from_mins(1), "nothing has changed");
+        keeper.set_names(&settings(&acme, &dir, HTTP).names(&[SHOP]));
+        assert_eq!(only(&keeper, now).next <= now, tried_again, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn each_name_has_its_own_authority() {
+    let (one, two, dir) = (AcmeServer::start(), AcmeServer::start(), TempDir::new());
+    let setup = settings(&one, &dir, HTTP);
+    let names = [setup.names(&["a.example"]), settings(&two, &dir, TLS).names(&["b.example"])].concat();
+    let keeper = keeper(setup, &[]);
+    keeper.set_names(&names);
+    let site = Site::of(&keeper, &["a.example", "b.example"]).await;
+    for acme in [&one, &two] {
+        acme.find_names_at(site.http, site.tls);
+    }
+    keeper.tend(SystemTime::now()).await;
+    assert!(site.shown(&one.issuing_root(), "a.example").await.is_some());
+    assert!(site.shown(&two.issuing_root(), "b.example").await.is_some());
+    assert_eq!((statuses(&one), statuses(&two)), (vec!["valid"], vec!["valid"]));
+}
+
+#[tokio::test]
 async fn names_come_and_go_while_it_runs() {
-    let (acme, _dir, keeper, site) = world(HTTP).await;
-    keeper.set_names(&[name("a.example"), name("b.example")]);
+    let (acme, dir, keeper, site) = world(HTTP).await;
+    keeper.set_names(&settings(&acme, &dir, HTTP).names(&["a.example", "b.example"]));
     keeper.feed(&site.store, Vec::new(), vec![name("a.example"), name("b.example")]);
     let running = tokio::spawn(Arc::clone(&keeper).run());
     let root = acme.issuing_root();
@@ -567,7 +621,7 @@ async fn the_command_line_shows_what_is_kept_without_a_proxy() {
     let (acme, dir, keeper_of_shop, site) = world(HTTP).await;
     acme.find_names_at(Refusing::start().addr(), site.tls);
     keeper_of_shop.tend(SystemTime::now()).await;
-    keeper_of_shop.set_names(&[name("nas.internal")]);
+    keeper_of_shop.set_names(&settings(&acme, &dir, HTTP).names(&["nas.internal"]));
     keeper_of_shop.tend(SystemTime::now()).await;
     let certs = dir.join("certs");
     let storage = certs.to_str().unwrap();

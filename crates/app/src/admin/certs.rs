@@ -65,7 +65,7 @@ pub(super) async fn act(keeper: Option<Arc<CertKeeper>>, body: &[u8]) -> (u16, V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cert::CertSettings;
+    use crate::cert::{Authority, CertSettings};
     use shoalway_net::acme_challenges::AcmeChallenges;
     use shoalway_net::resolver::{Resolver, ResolverConfig};
     use shoalway_testkit::TempDir;
@@ -75,7 +75,8 @@ mod tests {
     async fn what_is_asked_is_done_or_refused_with_a_reason() {
         let dir = TempDir::new();
         let resolver = Resolver::new(ResolverConfig::default(), Handle::current()).unwrap();
-        let names = [CertName::parse("nas.internal").unwrap(), CertName::parse("*.shop.example").unwrap()];
+        let names = ["nas.internal", "*.shop.example"]
+            .map(|text| (CertName::parse(text).unwrap(), Arc::<Authority>::default()));
         let settings = CertSettings::new(dir.join("certs"));
         let keeper = CertKeeper::open(settings, resolver, AcmeChallenges::new(), &names).unwrap();
         for (kept, body, status, holds) in [

@@ -142,6 +142,9 @@ pub enum CertError {
 }
 
 impl CertError {
+    /// Code of a rate limit.
+    pub(super) const RATE_LIMITED: &str = "A006";
+
     pub(super) fn io(action: &'static str, path: &Path, error: &io::Error) -> Self {
         Self::Storage { action, path: path.to_owned(), kind: error.kind(), why: error.to_string() }
     }
@@ -159,7 +162,7 @@ impl CertError {
             Self::Locked { .. } => "A003",
             Self::Unreachable { .. } => "A004",
             Self::Account { .. } => "A005",
-            Self::RateLimited { .. } => "A006",
+            Self::RateLimited { .. } => Self::RATE_LIMITED,
             Self::NameRefused { .. } => "A007",
             Self::Dns { .. } => "A008",
             Self::Connection { .. } => "A009",

@@ -18,16 +18,17 @@ use super::name::{CertName, Issuer};
 use super::order::Ordering;
 use super::record::Record;
 use super::renewal::{self, Window};
-use super::settings::CertSettings;
+use super::settings::{Authority, CertSettings};
 use super::storage::{self, Storage};
 use super::transport::Transport;
-use super::{moment, seconds};
+use super::{moment, seconds, words};
 use feeds::Feeds;
 use shoalway_net::acme_challenges::AcmeChallenges;
 use shoalway_net::certificates::Certificate;
 use shoalway_net::resolver::Resolver;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
@@ -43,7 +44,6 @@ pub struct CertKeeper {
     settings: CertSettings,
     storage: Storage,
     resolver: Resolver,
-    transport: OnceLock<Transport>,
     challenges: Arc<AcmeChallenges>,
     held: Mutex<BTreeMap<CertName, Held>>,
     feeds: Feeds,
@@ -53,13 +53,41 @@ pub struct CertKeeper {
 }
 
 /// What there is of a name.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Held {
+    authority: Arc<Authority>,
     chain: Option<Chain>,
     record: Record,
 }
 
 impl Held {
+    /// Folder of the authority that certifies `name`.
+    fn folder(&self, name: &CertName) -> String {
+        folder(name, &self.authority)
+    }
+
+    /// The same as it is had from now on. What has changed may have been the mistake: it is tried at once, unless the
+    /// authority itself has said when.
+    fn under(self, authority: &Arc<Authority>) -> Self {
+        let mut held = self;
+        let told = held.record.error.as_ref().is_some_and(|error| error.code == CertError::RATE_LIMITED);
+        if *held.authority != **authority && !told {
+            held.record.not_before = None;
+        }
+        held.authority = Arc::clone(authority);
+        held
+    }
+
+    /// Says what is still wrong from an earlier time: the next attempt may be hours away.
+    fn tell(&self, name: &CertName, now: SystemTime) {
+        let valid = self.chain.as_ref().is_some_and(|chain| chain.is_valid(now));
+        let due = self.due(now);
+        if let Some(error) = self.record.error.as_ref().filter(|_| !valid && due > now) {
+            let (code, again) = (&error.code, words(due));
+            tracing::warn!(%code, %name, again, "no certificate: {} (`shoalway cert renew {name}` tries now)", error.text);
+        }
+    }
+
     /// When the next attempt is due.
     fn due(&self, now: SystemTime) -> SystemTime {
         let wanted = match &self.chain {
@@ -82,13 +110,12 @@ impl CertKeeper {
         settings: CertSettings,
         resolver: Resolver,
         challenges: Arc<AcmeChallenges>,
-        names: &[CertName],
+        names: &[(CertName, Arc<Authority>)],
     ) -> Result<Arc<Self>, CertError> {
         let keeper = Self {
             storage: Storage::open(&settings.storage)?,
             settings,
             resolver,
-            transport: OnceLock::new(),
             challenges,
             held: Mutex::default(),
             feeds: Feeds::default(),
@@ -105,13 +132,15 @@ impl CertKeeper {
         &self.challenges
     }
 
-    /// Keeps these names from now on and no others; what is stored stays.
-    pub fn set_names(&self, names: &[CertName]) {
+    /// Keeps these names from now on, each by its authority, and no others; what is stored stays. What is being ordered is
+    /// ordered to its end.
+    pub fn set_names(&self, names: &[(CertName, Arc<Authority>)]) {
         let now = SystemTime::now();
         let mut held = std::mem::take(&mut *self.held());
-        let kept = names.iter().map(|name| {
-            let known = held.remove(name).unwrap_or_else(|| self.load(name, now));
-            (name.clone(), known)
+        let kept = names.iter().map(|(name, authority)| {
+            let known = held.remove(name).filter(|held| held.folder(name) == folder(name, authority));
+            let known = known.map(|held| held.under(authority));
+            (name.clone(), known.unwrap_or_else(|| self.load(name, authority, now)))
         });
         let kept = kept.collect();
         *self.held() = kept;
@@ -119,11 +148,20 @@ impl CertKeeper {
         self.wake.notify_one();
     }
 
+    /// Where its files are.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.storage.root()
+    }
+
     /// What there is for `names`, now: fewer than names while some are missing.
     #[must_use]
     pub fn certificates(&self, names: &[CertName]) -> Vec<Certificate> {
         let held = self.held();
-        let chain = |name: &CertName| Some(held.get(name)?.chain.as_ref()?.certificate.clone());
+        let chain = |name: &CertName| {
+            let chain = held.get(name)?.chain.as_ref()?;
+            Some(chain.certificate.clone().of_site(name.as_str()))
+        };
         names.iter().filter_map(chain).collect()
     }
 
@@ -132,8 +170,7 @@ impl CertKeeper {
     pub fn status(&self, now: SystemTime) -> Vec<Listed> {
         let held = self.held();
         let listed = |(name, held): (&CertName, &Held)| {
-            let folder = self.folder(name);
-            Listed::new(name, &folder, held.chain.as_ref(), &held.record, now)
+            Listed::new(name, &held.folder(name), held.chain.as_ref(), &held.record, now)
         };
         held.iter().map(listed).collect()
     }
@@ -191,11 +228,12 @@ impl CertKeeper {
             return Ok(storage::LOCAL.to_owned());
         }
         let _turn = self.turn.lock().await;
-        let staging = self.settings.staging.as_ref().ok_or(CertError::NoRehearsal)?;
+        let authority = &held.authority;
+        let staging = authority.staging.as_ref().ok_or(CertError::NoRehearsal)?;
         let _lock = self.storage.lock()?;
-        let kind = self.kind(name, held.record.failures)?;
-        Box::pin(self.ordering(staging)?.order(name, kind, None)).await?;
-        self.note(name, |record| record.rehearsed = true);
+        let kind = attempt::kind(name, authority, held.record.failures)?;
+        Box::pin(self.ordering(authority, staging)?.order(name, kind, None)).await?;
+        self.note(name, &held.folder(name), |record| record.rehearsed = true);
         Ok(staging.clone())
     }
 
@@ -209,13 +247,15 @@ impl CertKeeper {
     async fn ask_about_renewal(&self, name: &CertName, now: SystemTime) {
         // An account may be made on the way, and an order would make another.
         let _turn = self.turn.lock().await;
-        let Some(id) = self.of(name).and_then(|held| held.chain?.id) else { return };
+        let Some(held) = self.of(name) else { return };
+        let Some(id) = held.chain.as_ref().and_then(|chain| chain.id.clone()) else { return };
         let asked = async {
-            let account = self.ordering(&self.settings.directory)?.account().await?;
+            let authority = &held.authority;
+            let account = self.ordering(authority, &authority.directory)?.account().await?;
             account.renewal_info(&id).await.map_err(|error| CertError::Server { why: error.to_string() })
         };
         let told = asked.await;
-        self.note(name, |record| match told {
+        self.note(name, &held.folder(name), |record| match told {
             Ok((info, again)) => {
                 let at = |time: i64| u64::try_from(time).unwrap_or(0);
                 let window = &info.suggested_window;
@@ -234,25 +274,24 @@ impl CertKeeper {
         });
     }
 
-    fn ordering<'a>(&'a self, directory: &'a str) -> Result<Ordering<'a>, CertError> {
-        let transport = match self.transport.get() {
-            Some(transport) => transport,
-            None => {
-                let made = Transport::new(self.resolver.clone(), self.settings.roots.clone());
-                let made = made.map_err(|error| CertError::Unreachable {
-                    server: super::problem::server(directory),
-                    why: error.to_string(),
-                })?;
-                self.transport.get_or_init(|| made)
-            }
-        };
+    /// With a transport of its own: an order is rare, and whom the system believes may have changed.
+    fn ordering<'a>(
+        &'a self,
+        authority: &'a Authority,
+        directory: &'a str,
+    ) -> Result<Ordering<'a>, CertError> {
+        let transport = Transport::new(self.resolver.clone(), authority.roots.clone());
+        let transport = transport.map_err(|error| CertError::Unreachable {
+            server: super::problem::server(directory),
+            why: error.to_string(),
+        })?;
         let Self { settings, storage, challenges, .. } = self;
-        Ok(Ordering { settings, storage, transport, challenges, directory })
+        Ok(Ordering { settings, authority, storage, transport, challenges, directory })
     }
 
     /// What is stored for a name. What is damaged is put aside, told, and treated as missing.
-    fn load(&self, name: &CertName, now: SystemTime) -> Held {
-        let folder = self.folder(name);
+    fn load(&self, name: &CertName, authority: &Arc<Authority>, now: SystemTime) -> Held {
+        let folder = folder(name, authority);
         let json = self.storage.json(&folder, name);
         let mut record = Record::read(&json).unwrap_or_else(|error| self.damaged(&json, &error, now));
         let path = self.storage.pem(&folder, name);
@@ -271,11 +310,13 @@ impl CertKeeper {
                 None
             }
         };
-        Held { chain, record }
+        let held = Held { authority: Arc::clone(authority), chain, record };
+        held.tell(name, now);
+        held
     }
 
     /// A record that tells of damage.
-    fn damaged(&self, path: &std::path::Path, error: &CertError, now: SystemTime) -> Record {
+    fn damaged(&self, path: &Path, error: &CertError, now: SystemTime) -> Record {
         tracing::warn!(code = error.code(), "{error}: put aside");
         if let Err(error) = storage::put_aside(path) {
             tracing::warn!(code = error.code(), "{error}");
@@ -285,23 +326,15 @@ impl CertKeeper {
         record
     }
 
-    /// Folder of the authority that certifies `name`.
-    fn folder(&self, name: &CertName) -> String {
-        match name.issuer() {
-            Issuer::Local => storage::LOCAL.to_owned(),
-            Issuer::Acme => Storage::folder(&self.settings.directory),
-        }
-    }
-
-    /// Changes a name's record, here and in its file.
-    fn note(&self, name: &CertName, change: impl FnOnce(&mut Record)) {
+    /// Changes a name's record, here and in its file, if the name's authority is still that with this folder.
+    fn note(&self, name: &CertName, folder: &str, change: impl FnOnce(&mut Record)) {
         let record = {
             let mut all = self.held();
-            let Some(held) = all.get_mut(name) else { return };
+            let Some(held) = all.get_mut(name).filter(|held| held.folder(name) == folder) else { return };
             change(&mut held.record);
             held.record.clone()
         };
-        if let Err(error) = record.write(&self.storage.json(&self.folder(name), name)) {
+        if let Err(error) = record.write(&self.storage.json(folder, name)) {
             tracing::warn!(code = error.code(), "{error}");
         }
     }
@@ -312,6 +345,14 @@ impl CertKeeper {
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<CertName, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Folder of the authority that certifies `name`.
+fn folder(name: &CertName, authority: &Authority) -> String {
+    match name.issuer() {
+        Issuer::Local => storage::LOCAL.to_owned(),
+        Issuer::Acme => Storage::folder(&authority.directory),
     }
 }
 

@@ -11,7 +11,7 @@ use super::chain::Chain;
 use super::error::CertError;
 use super::name::CertName;
 use super::problem::{self, Context};
-use super::settings::{CertSettings, ChallengeKind};
+use super::settings::{Authority, CertSettings, ChallengeKind};
 use super::storage::{self, Storage};
 use super::transport::Transport;
 use instant_acme::{
@@ -26,8 +26,9 @@ use std::time::SystemTime;
 /// Who orders, and where.
 pub(super) struct Ordering<'a> {
     pub(super) settings: &'a CertSettings,
+    pub(super) authority: &'a Authority,
     pub(super) storage: &'a Storage,
-    pub(super) transport: &'a Transport,
+    pub(super) transport: Transport,
     pub(super) challenges: &'a Arc<AcmeChallenges>,
     /// URL of the directory: the real one, or the rehearsal's.
     pub(super) directory: &'a str,
@@ -92,7 +93,7 @@ impl Ordering<'_> {
         drop(placed);
 
         let plain = self.context(name.as_str(), None);
-        let fail = |error| problem::of(error, &plain, self.transport);
+        let fail = |error| problem::of(error, &plain, &self.transport);
         let unfit = |error: rcgen::Error| CertError::Unfit { name: name.to_string(), why: error.to_string() };
         let key = KeyPair::generate().map_err(unfit)?;
         let mut params = CertificateParams::new(vec![name.to_string()]).map_err(unfit)?;
@@ -148,7 +149,7 @@ impl Ordering<'_> {
                 Err(error) if replaces.is_some() && problem::may_be_about_replacing(&error) => {
                     replaces = None
                 }
-                Err(error) => return Err(problem::of(error, &context, self.transport)),
+                Err(error) => return Err(problem::of(error, &context, &self.transport)),
             }
         }
     }
@@ -156,7 +157,7 @@ impl Ordering<'_> {
     /// The account of the directory, made and stored when there is none.
     pub(super) async fn account(&self) -> Result<Account, CertError> {
         let context = self.context("", None);
-        let fail = |error| problem::of(error, &context, self.transport);
+        let fail = |error| problem::of(error, &context, &self.transport);
         let builder = || Account::builder_with_http(Box::new(self.transport.clone()));
         let path = self.account_file();
         if let Some(text) = storage::read(&path)? {
@@ -171,7 +172,7 @@ impl Ordering<'_> {
             }
             storage::put_aside(&path)?;
         }
-        let contact = self.settings.email.as_ref().map(|email| format!("mailto:{email}"));
+        let contact = self.authority.email.as_ref().map(|email| format!("mailto:{email}"));
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
         let new =
             NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
@@ -195,7 +196,7 @@ impl Ordering<'_> {
         kind: ChallengeKind,
     ) -> Result<Vec<Placed>, CertError> {
         let context = self.context(name.as_str(), Some(kind));
-        let fail = |error| problem::of(error, &context, self.transport);
+        let fail = |error| problem::of(error, &context, &self.transport);
         let mut placed = Vec::new();
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
@@ -260,11 +261,11 @@ impl Ordering<'_> {
         while let Some(Ok(mut authorization)) = authorizations.next().await {
             let Ok(state) = authorization.refresh().await else { break };
             if let Some(problem) = state.challenges.iter().find_map(|challenge| challenge.error.as_ref()) {
-                return problem::of_problem(problem, context, self.transport);
+                return problem::of_problem(problem, context, &self.transport);
             }
         }
         match error {
-            Some(error) => problem::of(error, context, self.transport),
+            Some(error) => problem::of(error, context, &self.transport),
             None => CertError::Server { why: "the order was refused without a reason".to_owned() },
         }
     }

@@ -10,31 +10,38 @@ pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 /// Where Let's Encrypt lets people rehearse: other limits, certificates that nobody trusts.
 pub const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 
-/// How certificates are had.
+/// How a keeper of certificates works.
 #[derive(Clone)]
 pub struct CertSettings {
     /// Directory of files, made with mode 0700 when it is missing.
     pub storage: PathBuf,
-    /// Whom the authority may write to. Default: nobody.
-    pub email: Option<String>,
-    /// URL of the ACME directory, `https` alone (RFC 8555 section 6.1). Default: Let's Encrypt. Whoever names an authority
-    /// agrees to its terms of service, which is said for them when the account is made.
-    pub directory: String,
-    /// Where the first order of each name is rehearsed, so that mistakes cost nothing. Default: the staging directory
-    /// of Let's Encrypt; none for another authority.
-    pub staging: Option<String>,
-    /// Whom to believe as the ACME server itself. Default: whom the system believes.
-    pub roots: Roots,
-    /// How names can be proven here, the best first: each attempt that failed is followed by one the next way.
-    pub challenges: Vec<ChallengeKind>,
     /// First pause between two looks at an order; then twice as long each time. Default 1 s.
     pub poll: Duration,
     /// Longest time an order may take. Default 3 minutes.
     pub patience: Duration,
 }
 
+/// Who certifies a name, and how it is proven. Names of [`super::Issuer::Local`] need nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// Whom the authority may write to. Default: nobody.
+    pub email: Option<String>,
+    /// URL of the ACME directory, `https` alone (RFC 8555 section 6.1). Default: Let's Encrypt. Whoever names an authority
+    /// agrees to its terms of service, which is said for them when the account is made.
+    pub directory: String,
+    /// Where an order can be rehearsed. Default: the staging directory of Let's Encrypt; none for another authority.
+    pub staging: Option<String>,
+    /// Whether the first order of each name is rehearsed there, so that mistakes cost nothing. Default: yes.
+    pub rehearse: bool,
+    /// Whom to believe as the ACME server itself. Default: whom the system believes.
+    pub roots: Roots,
+    /// How the name can be proven here, the best first: each attempt that failed is followed by one the next way.
+    /// Default: not at all, since that depends on the listeners.
+    pub challenges: Vec<ChallengeKind>,
+}
+
 /// How the authority checks that a name is ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChallengeKind {
     /// It fetches a text from port 80 (RFC 8555 section 8.3).
     Http01,
@@ -63,18 +70,22 @@ impl ChallengeKind {
 }
 
 impl CertSettings {
-    /// The defaults, with files in `storage`. No way of proving a name is among them: that depends on the listeners.
+    /// The defaults, with files in `storage`.
     #[must_use]
     pub fn new(storage: PathBuf) -> Self {
+        Self { storage, poll: Duration::from_secs(1), patience: Duration::from_mins(3) }
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
         Self {
-            storage,
             email: None,
             directory: LETS_ENCRYPT.to_owned(),
             staging: Some(LETS_ENCRYPT_STAGING.to_owned()),
+            rehearse: true,
             roots: Roots::System,
             challenges: Vec::new(),
-            poll: Duration::from_secs(1),
-            patience: Duration::from_mins(3),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::cert::error::CertError;
 use crate::cert::local::LocalAuthority;
 use crate::cert::name::{CertName, Issuer};
 use crate::cert::record::Record;
-use crate::cert::settings::ChallengeKind;
+use crate::cert::settings::{Authority, ChallengeKind};
 use crate::cert::{renewal, seconds, storage, words};
 use instant_acme::CertificateIdentifier;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -33,24 +33,27 @@ impl CertKeeper {
         why: Why,
     ) -> Result<SystemTime, CertError> {
         let _turn = self.turn.lock().await;
-        match Box::pin(self.obtain(name, now, why)).await {
+        let held = self.of(name).ok_or_else(|| super::unknown(name))?;
+        let folder = held.folder(name);
+        match Box::pin(self.obtain(name, &held, now, why)).await {
             Ok(chain) => {
                 let until = chain.validity.until;
                 tracing::info!(%name, until = %words(until), "a certificate is in use");
-                if let Some(held) = self.held().get_mut(name) {
+                // Another authority may have been chosen meanwhile.
+                if let Some(held) = self.held().get_mut(name).filter(|held| held.folder(name) == folder) {
                     held.chain = Some(chain);
                 }
                 self.publish();
                 Ok(until)
             }
             Err(error) => {
-                self.failed(name, &error, now);
+                self.failed(name, &folder, &error, now);
                 Err(error)
             }
         }
     }
 
-    fn failed(&self, name: &CertName, error: &CertError, now: SystemTime) {
+    fn failed(&self, name: &CertName, folder: &str, error: &CertError, now: SystemTime) {
         if matches!(error, CertError::Locked { .. }) {
             // The record on the disk is the other one's now.
             if let Some(held) = self.held().get_mut(name) {
@@ -59,7 +62,7 @@ impl CertKeeper {
             tracing::debug!(%name, "{error}");
             return;
         }
-        self.note(name, |record| {
+        self.note(name, folder, |record| {
             record.failures = record.failures.saturating_add(1);
             let wait = now + renewal::wait(record.failures, error.is_lasting(), seed(name));
             let again = error.not_before().map_or(wait, |allowed| allowed.max(wait));
@@ -72,30 +75,36 @@ impl CertKeeper {
         });
     }
 
-    async fn obtain(&self, name: &CertName, now: SystemTime, why: Why) -> Result<Chain, CertError> {
+    async fn obtain(
+        &self,
+        name: &CertName,
+        held: &Held,
+        now: SystemTime,
+        why: Why,
+    ) -> Result<Chain, CertError> {
         let _lock = self.storage.lock()?;
-        let folder = self.folder(name);
+        let folder = held.folder(name);
         let path = self.storage.pem(&folder, name);
-        if let Some(chain) = self.found_fresh(name, now).filter(|_| why == Why::Due) {
+        if let Some(chain) = self.found_fresh(name, held, now).filter(|_| why == Why::Due) {
             return Ok(chain);
         }
         let pem = match name.issuer() {
             Issuer::Local => self.sign_locally(name, now)?,
-            Issuer::Acme => Box::pin(self.order(name, now)).await?,
+            Issuer::Acme => Box::pin(self.order(name, held, now)).await?,
         };
         storage::write(&path, pem.as_bytes())?;
-        self.note(name, |record| *record = Record { rehearsed: true, ..Record::default() });
+        self.note(name, &folder, |record| *record = Record { rehearsed: true, ..Record::default() });
         Chain::of_file(&path, pem.as_bytes(), name)
     }
 
     /// What another process has ordered since we looked.
-    fn found_fresh(&self, name: &CertName, now: SystemTime) -> Option<Chain> {
-        let known = self.of(name)?.chain.map(|chain| chain.seed);
-        let path = self.storage.pem(&self.folder(name), name);
-        let pem = storage::read(&path).ok()??;
-        let chain = Chain::of_file(&path, &pem, name).ok()?;
-        let record = Record::read(&self.storage.json(&self.folder(name), name)).ok()?;
-        let found = Held { chain: Some(chain.clone()), record: record.clone() };
+    fn found_fresh(&self, name: &CertName, held: &Held, now: SystemTime) -> Option<Chain> {
+        let known = held.chain.as_ref().map(|chain| chain.seed);
+        let folder = held.folder(name);
+        let pem = storage::read(&self.storage.pem(&folder, name)).ok()??;
+        let chain = Chain::of_file(&self.storage.pem(&folder, name), &pem, name).ok()?;
+        let record = Record::read(&self.storage.json(&folder, name)).ok()?;
+        let found = Held { chain: Some(chain.clone()), record: record.clone(), ..held.clone() };
         let is_news = Some(chain.seed) != known && found.due(now) > now;
         is_news.then(|| {
             if let Some(held) = self.held().get_mut(name) {
@@ -106,40 +115,44 @@ impl CertKeeper {
     }
 
     /// The real order, after a rehearsal when the name never had a certificate.
-    async fn order(&self, name: &CertName, now: SystemTime) -> Result<String, CertError> {
-        let Some(held) = self.of(name) else { return Err(super::unknown(name)) };
-        let kind = self.kind(name, held.record.failures)?;
+    async fn order(&self, name: &CertName, held: &Held, now: SystemTime) -> Result<String, CertError> {
+        let (authority, folder) = (&held.authority, held.folder(name));
+        let kind = kind(name, authority, held.record.failures)?;
         // What cannot be stored should not be ordered: authorities count.
-        held.record.write(&self.storage.json(&self.folder(name), name))?;
+        held.record.write(&self.storage.json(&folder, name))?;
         let has = held.chain.as_ref().filter(|chain| chain.is_valid(now));
-        if let Some(staging) = &self.settings.staging
+        if let Some(staging) = authority.staging.as_ref().filter(|_| authority.rehearse)
             && has.is_none()
             && !held.record.rehearsed
         {
-            Box::pin(self.ordering(staging)?.order(name, kind, None)).await?;
-            self.note(name, |record| record.rehearsed = true);
+            Box::pin(self.ordering(authority, staging)?.order(name, kind, None)).await?;
+            self.note(name, &folder, |record| record.rehearsed = true);
         }
         // Whether the authority knows about renewal has been seen when it told a window.
         let replaces: Option<CertificateIdentifier<'static>> =
             held.record.window.and_then(|_| held.chain.as_ref()?.id.clone());
-        Box::pin(self.ordering(&self.settings.directory)?.order(name, kind, replaces)).await
-    }
-
-    /// How the name is proven this time: what failed is followed by the next way.
-    pub(super) fn kind(&self, name: &CertName, failures: u32) -> Result<ChallengeKind, CertError> {
-        let no = |why: &str| CertError::NoChallenge { name: name.to_string(), why: why.to_owned() };
-        if name.is_wildcard() {
-            return Err(no("a wildcard is proven by DNS alone (dns-01)"));
-        }
-        let ways = &self.settings.challenges;
-        let turn = usize::try_from(failures).unwrap_or(0).checked_rem(ways.len());
-        turn.and_then(|turn| ways.get(turn).copied())
-            .ok_or_else(|| no("there is no listener that the authority could look at"))
+        Box::pin(self.ordering(authority, &authority.directory)?.order(name, kind, replaces)).await
     }
 
     pub(super) fn sign_locally(&self, name: &CertName, now: SystemTime) -> Result<String, CertError> {
         LocalAuthority::open(&self.storage, now)?.issue(name, now)
     }
+}
+
+/// How the name is proven this time: what failed is followed by the next way.
+pub(super) fn kind(
+    name: &CertName,
+    authority: &Authority,
+    failures: u32,
+) -> Result<ChallengeKind, CertError> {
+    let no = |why: &str| CertError::NoChallenge { name: name.to_string(), why: why.to_owned() };
+    if name.is_wildcard() {
+        return Err(no("a wildcard is proven by DNS alone (dns-01)"));
+    }
+    let ways = &authority.challenges;
+    let turn = usize::try_from(failures).unwrap_or(0).checked_rem(ways.len());
+    turn.and_then(|turn| ways.get(turn).copied())
+        .ok_or_else(|| no("there is no listener that the authority could look at"))
 }
 
 /// Whether the set-up may have changed since it was rehearsed.

@@ -30,6 +30,11 @@ impl CertKeeper {
         self.publish();
     }
 
+    /// Feeds nobody any more: another keeper has taken over.
+    pub fn let_go(&self) {
+        self.feeds.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Hands out what there is now.
     pub(super) fn publish(&self) {
         let mut feeds = self.feeds.0.lock().unwrap_or_else(PoisonError::into_inner);
