@@ -62,6 +62,19 @@ pub struct Deadlines {
     pub per_try: Option<Duration>,
 }
 
+/// What counts of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// What its endpoint is chosen by.
+    pub key: PickKey,
+    /// Its method may be carried out twice: RFC 9110 section 9.2.2.
+    pub idempotent: bool,
+    /// It asks for another protocol.
+    pub upgrade: bool,
+    /// What it may take.
+    pub deadlines: Deadlines,
+}
+
 /// What the tries of one request have come to.
 #[derive(Default)]
 pub struct Attempt {
@@ -71,12 +84,10 @@ pub struct Attempt {
     permits: [Option<Permit>; 2],
     retrying: Option<Permit>,
     exclude: Exclude,
-    key: PickKey,
+    wanted: Wanted,
     number: u8,
-    idempotent: bool,
     total_until: Option<Instant>,
     try_until: Option<Instant>,
-    per_try: Option<Duration>,
     /// The answer that is passed on counts as a failure.
     bad_status: bool,
 }
@@ -90,16 +101,12 @@ impl Attempt {
         &mut self,
         shard: &Rc<Shard>,
         backend: &Rc<BackendOnShard>,
-        key: PickKey,
-        idempotent: bool,
-        deadlines: Deadlines,
+        wanted: Wanted,
     ) -> Result<Way, Refused> {
         let now = clock::now();
         self.clear();
-        self.key = key;
-        self.idempotent = idempotent;
-        self.total_until = deadlines.total.map(|total| now + total);
-        self.per_try = deadlines.per_try;
+        self.wanted = wanted;
+        self.total_until = wanted.deadlines.total.map(|total| now + total);
         match self.enter(shard, backend, now) {
             Ok(way) => Ok(way),
             Err(refused) => {
@@ -124,7 +131,7 @@ impl Attempt {
             _ => Some(upstream.enter(Bound::Connections).map_err(Refused::Breaker)?),
         };
         let moment = upstream.moment(now);
-        let picked = upstream.pick(&self.key, &self.exclude, moment).ok_or(Refused::NobodyLeft)?;
+        let picked = upstream.pick(&self.wanted.key, &self.exclude, moment).ok_or(Refused::NobodyLeft)?;
         upstream.first_try();
         self.permits = [Some(requests), connections];
         self.number += 1;
@@ -132,8 +139,8 @@ impl Attempt {
     }
 
     fn go(&mut self, shard: &Rc<Shard>, backend: &Rc<BackendOnShard>, picked: Picked, now: Instant) -> Way {
-        let way = backend.way(shard, &picked);
-        self.try_until = self.per_try.map(|limit| now + limit);
+        let way = backend.way(shard, &picked, self.wanted.upgrade);
+        self.try_until = self.wanted.deadlines.per_try.map(|limit| now + limit);
         self.picked = Some(picked);
         if self.backend.as_ref().is_none_or(|before| !Rc::ptr_eq(before, backend)) {
             self.backend = Some(Rc::clone(backend));
@@ -161,7 +168,7 @@ impl Attempt {
     /// Whether this request may be sent again with its content.
     #[must_use]
     pub fn keeps_uploads(&self) -> bool {
-        self.idempotent && self.backend.as_ref().is_some_and(|backend| backend.plan().retry.tries > 1)
+        self.wanted.idempotent && self.backend.as_ref().is_some_and(|backend| backend.plan().retry.tries > 1)
     }
 
     /// The head of a final answer is here.
@@ -176,6 +183,9 @@ impl Attempt {
     /// Another try after one that brought no answer; `sent` says that something of the request was sent.
     pub fn again_after(&mut self, shard: &Rc<Shard>, failed: &Failed, sent: bool) -> Option<Way> {
         let (outcome, side, retry) = judge(failed, sent);
+        if !self.backend.as_ref()?.plan().retry.on.covers(outcome) {
+            return None;
+        }
         self.again(shard, outcome, Ended::Failed { side, retry })
     }
 
@@ -192,7 +202,7 @@ impl Attempt {
         let now = clock::now();
         let tried = Tried {
             number: self.number,
-            idempotent: self.idempotent,
+            idempotent: self.wanted.idempotent,
             replayable: true,
             answer_begun: false,
             ended,
@@ -208,7 +218,7 @@ impl Attempt {
         if let Some(picked) = &self.picked {
             let _room: bool = self.exclude.add(picked);
         }
-        let way = match upstream.pick(&self.key, &self.exclude, moment) {
+        let way = match upstream.pick(&self.wanted.key, &self.exclude, moment) {
             Some(next) => {
                 self.finish(outcome, moment);
                 self.number += 1;

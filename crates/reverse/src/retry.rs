@@ -4,6 +4,7 @@
 //! that nothing of it was acted on. Not here: the budget that has to agree (`budget.rs`), the breaker, which endpoint
 //! is next (`balance.rs` with the tried ones excluded), deadlines.
 
+use crate::upstream::{FailureKind, Outcome};
 use shoalway_types::{Failure, Retry, Side};
 
 /// A set of HTTP statuses, 100 to 599.
@@ -51,13 +52,46 @@ fn place(status: u16) -> Option<(usize, u64)> {
 pub struct RetryPolicy {
     /// Tries of one request, the first included, 1 to 8. Default 3.
     pub tries: u8,
+    /// Failures after which there may be another try. Default: all.
+    pub on: RetryOn,
     /// Answers that count as failures of the endpoint and are tried elsewhere where that is safe. Default 502, 503, 504.
     pub statuses: StatusSet,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { tries: 3, statuses: StatusSet::of([502, 503, 504]) }
+        Self { tries: 3, on: RetryOn::default(), statuses: StatusSet::of([502, 503, 504]) }
+    }
+}
+
+/// Which failures may be followed by another try, where that is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryOn {
+    /// There was no connection: nothing was sent.
+    pub connect: bool,
+    /// The connection broke, or what came over it made no sense.
+    pub broken: bool,
+    /// There was no answer in time.
+    pub timeout: bool,
+}
+
+impl Default for RetryOn {
+    fn default() -> Self {
+        Self { connect: true, broken: true, timeout: true }
+    }
+}
+
+impl RetryOn {
+    /// Whether a try that ended so may be followed by another. Statuses are another matter.
+    #[must_use]
+    pub const fn covers(self, outcome: Outcome) -> bool {
+        match outcome {
+            // What failed on this machine was no connection either.
+            Outcome::Neutral | Outcome::Failure(FailureKind::Connect) => self.connect,
+            Outcome::Failure(FailureKind::Broken | FailureKind::Protocol) => self.broken,
+            Outcome::Failure(FailureKind::Timeout) => self.timeout,
+            Outcome::Failure(FailureKind::Status) | Outcome::Success => true,
+        }
     }
 }
 
@@ -203,6 +237,23 @@ mod tests {
             assert_eq!(RetryPolicy::default().again(tried), wanted, "{tried:?}");
             let begun = Tried { answer_begun: true, ..tried };
             assert_eq!(RetryPolicy::default().again(begun), Again::No(NoRetry::AnswerBegun));
+        }
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_own_switch() {
+        let none = RetryOn { connect: false, broken: false, timeout: false };
+        use FailureKind::{Broken, Connect, Protocol, Timeout};
+        for (on, kinds) in [
+            (RetryOn { connect: true, ..none }, &[Connect][..]),
+            (RetryOn { broken: true, ..none }, &[Broken, Protocol]),
+            (RetryOn { timeout: true, ..none }, &[Timeout]),
+            (none, &[]),
+            (RetryOn::default(), &[Connect, Broken, Protocol, Timeout]),
+        ] {
+            for kind in [Connect, Broken, Protocol, Timeout] {
+                assert_eq!(on.covers(Outcome::Failure(kind)), kinds.contains(&kind), "{on:?} {kind:?}");
+            }
         }
     }
 

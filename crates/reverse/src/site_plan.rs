@@ -30,11 +30,14 @@ pub struct Backend {
     pub upstream: Arc<Upstream>,
     /// Opens connections.
     pub dialer: Dialer,
-    /// TLS towards `https` endpoints. For [`Protocol::H2`] it must offer `h2`, for [`Protocol::H1`] nothing or `http/1.1`.
+    /// TLS towards `https` endpoints. It must offer what `protocol` says: `h2`, `h2` and `http/1.1`, or for
+    /// [`Protocol::H1`] nothing or `http/1.1`.
     pub tls: Option<TlsClient>,
+    /// The same, offering HTTP/1.1 alone: for WebSockets that an endpoint does not take over HTTP/2. Default: `tls`.
+    pub tls_older: Option<TlsClient>,
     /// The name that certificates are checked against, and that is asked for. Default: the endpoint's own.
     pub tls_name: Option<Host>,
-    /// What is spoken to `http` and `https` endpoints; to `h2c` ones it is always HTTP/2.
+    /// What is spoken to `https` endpoints; to `http` ones it is HTTP/1.1, to `h2c` ones HTTP/2.
     pub protocol: Protocol,
     /// Two backends of the same number and endpoint share connections: a hash of `tls`, `tls_name` and `protocol`.
     pub identity: u64,
@@ -52,14 +55,16 @@ pub struct Backend {
     pub begins_traces: bool,
 }
 
-/// What is spoken to an endpoint.
+/// What is spoken to an endpoint inside TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Protocol {
     /// HTTP/1.1. The default.
     #[default]
     H1,
-    /// HTTP/2.
+    /// HTTP/2, or no connection.
     H2,
+    /// What the endpoint chooses by ALPN (RFC 7301), HTTP/2 where it can.
+    Either,
 }
 
 /// What requests are spread by.
@@ -101,6 +106,7 @@ impl Backend {
             upstream,
             dialer,
             tls: None,
+            tls_older: None,
             tls_name: None,
             protocol: Protocol::H1,
             identity: 0,

@@ -6,12 +6,13 @@
 use crate::breaker::Bound;
 use crate::http_gateway::endpoint::EndpointConnect;
 use crate::site_plan::{Backend, Protocol};
-use crate::upstream::{Address, Endpoint, Picked, Scheme, Upstream};
-use shoalway_http::h2::{H2Upstream, UpstreamScheme};
+use crate::upstream::{Address, Endpoint, EndpointKey, Picked, Scheme, Upstream};
+use shoalway_http::h2::{ForUpgrades, H2Upstream, UpstreamScheme};
 use shoalway_http::pool::{self, Pool, UpstreamKey};
 use shoalway_net::connect::Connect;
 use shoalway_net::limits::Limits;
 use shoalway_net::shard::Shard;
+use shoalway_net::tls_client::TlsClient;
 use shoalway_types::{Host, Target};
 use shoalway_wire::http1;
 use std::cell::RefCell;
@@ -36,7 +37,20 @@ pub struct BackendOnShard {
     fallback: Option<Rc<Self>>,
     net: Limits,
     http: http1::limits::Limits,
-    ways: RefCell<HashMap<u64, Way>>,
+    ways: RefCell<HashMap<u64, Ways>>,
+}
+
+/// The ways to one endpoint.
+struct Ways {
+    usual: Way,
+    /// For requests that change the protocol, where that is another.
+    upgrade: Option<Way>,
+}
+
+impl Ways {
+    fn of(&self, upgrade: bool) -> Way {
+        self.upgrade.as_ref().filter(|_| upgrade).unwrap_or(&self.usual).clone()
+    }
 }
 
 impl BackendOnShard {
@@ -63,43 +77,67 @@ impl BackendOnShard {
         self.fallback.as_ref()
     }
 
-    /// The way to an endpoint that was picked.
+    /// The way to an endpoint that was picked; `upgrade`: for a request that changes the protocol.
     #[must_use]
-    pub fn way(&self, shard: &Rc<Shard>, picked: &Picked) -> Way {
+    pub fn way(&self, shard: &Rc<Shard>, picked: &Picked, upgrade: bool) -> Way {
         let id = picked.endpoint().state().id();
-        if let Some(way) = self.ways.borrow().get(&id) {
-            return way.clone();
+        if let Some(ways) = self.ways.borrow().get(&id) {
+            return ways.of(upgrade);
         }
-        let way = self.make(shard, picked.endpoint());
+        let made = self.make(shard, picked.endpoint());
+        let way = made.of(upgrade);
         let mut ways = self.ways.borrow_mut();
         let endpoints = picked.set().endpoints();
         if ways.len() >= 2 * endpoints.len() + SPARE {
             ways.retain(|known, _| endpoints.iter().any(|endpoint| endpoint.state().id() == *known));
         }
-        ways.insert(id, way.clone());
+        ways.insert(id, made);
         way
     }
 
-    fn make(&self, shard: &Rc<Shard>, endpoint: &Endpoint) -> Way {
-        let key = endpoint.key();
+    fn make(&self, shard: &Rc<Shard>, endpoint: &Endpoint) -> Ways {
+        let (key, plan) = (endpoint.key(), &self.plan);
+        let connect = |tls: Option<&TlsClient>| -> Rc<dyn Connect> {
+            EndpointConnect::new(plan, key, tls, self.net.connect)
+        };
+        let usual = connect(plan.tls.as_ref());
+        let scheme = match (key.scheme, plan.protocol) {
+            (Scheme::H2c, _) => UpstreamScheme::Http,
+            (Scheme::Https, Protocol::H2) => UpstreamScheme::Https,
+            (Scheme::Https, Protocol::Either) => UpstreamScheme::HttpsOrOlder,
+            (Scheme::Https, Protocol::H1) | (Scheme::Http | Scheme::Tcp | Scheme::Udp, _) => {
+                let upstream = self.pool(shard, key, Version::Usual);
+                return Ways { usual: Way { upstream, connect: usual }, upgrade: None };
+            }
+        };
+        let shared = H2Upstream::new(shard, usual, scheme, self.net, self.http);
+        let own = connect(plan.tls_older.as_ref().or(plan.tls.as_ref()));
+        let upgrade = ForUpgrades::new(&shared, own);
+        Ways {
+            usual: Way { upstream: self.pool(shard, key, Version::Usual), connect: shared },
+            upgrade: Some(Way { upstream: self.pool(shard, key, Version::Older), connect: upgrade }),
+        }
+    }
+
+    /// Idle connections to an endpoint.
+    fn pool(&self, shard: &Rc<Shard>, key: &EndpointKey, version: Version) -> Rc<pool::Upstream> {
         let target = match &key.address {
             Address::Net(target) => target.clone(),
             Address::Unix(_) => Target::new(Host::Ip(Ipv4Addr::UNSPECIFIED.into()), 1),
         };
         let mut way = DefaultHasher::new();
-        (self.plan.identity, key).hash(&mut way);
-        let upstream = shard.local(Pool::default).upstream(shard, &UpstreamKey { way: way.finish(), target });
-        let plain: Rc<dyn Connect> = EndpointConnect::new(&self.plan, key, self.net.connect);
-        let over_h2 = |scheme| -> Rc<dyn Connect> {
-            H2Upstream::new(shard, Rc::clone(&plain), scheme, self.net, self.http)
-        };
-        let connect = match (key.scheme, self.plan.protocol) {
-            (Scheme::H2c, _) | (Scheme::Http, Protocol::H2) => over_h2(UpstreamScheme::Http),
-            (Scheme::Https, Protocol::H2) => over_h2(UpstreamScheme::Https),
-            (Scheme::Http | Scheme::Https, Protocol::H1) | (Scheme::Tcp | Scheme::Udp, _) => plain,
-        };
-        Way { upstream, connect }
+        (self.plan.identity, key, version).hash(&mut way);
+        shard.local(Pool::default).upstream(shard, &UpstreamKey { way: way.finish(), target })
     }
+}
+
+/// Which connections of one endpoint are interchangeable.
+#[derive(Hash)]
+enum Version {
+    /// Those of usual requests.
+    Usual,
+    /// HTTP/1.1 beside HTTP/2.
+    Older,
 }
 
 /// Ways to endpoints that are gone may stay until there are so many of them.

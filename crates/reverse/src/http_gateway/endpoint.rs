@@ -9,6 +9,7 @@ use crate::upstream::{Address, EndpointKey, Scheme};
 use shoalway_net::connect::{Connect, ConnectError, ConnectErrorKind, Connected, LocalFuture, Session};
 use shoalway_net::stream::{Io, Stream};
 use shoalway_net::tls::TlsError;
+use shoalway_net::tls_client::TlsClient;
 use shoalway_types::Host;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -22,12 +23,19 @@ use tokio::time::Instant;
 pub(super) struct EndpointConnect {
     backend: Arc<Backend>,
     key: EndpointKey,
+    tls: Option<TlsClient>,
     limit: Duration,
 }
 
 impl EndpointConnect {
-    pub(super) fn new(backend: &Arc<Backend>, key: &EndpointKey, limit: Duration) -> Rc<Self> {
-        Rc::new(Self { backend: Arc::clone(backend), key: key.clone(), limit })
+    /// `tls` is for `https`.
+    pub(super) fn new(
+        backend: &Arc<Backend>,
+        key: &EndpointKey,
+        tls: Option<&TlsClient>,
+        limit: Duration,
+    ) -> Rc<Self> {
+        Rc::new(Self { backend: Arc::clone(backend), key: key.clone(), tls: tls.cloned(), limit })
     }
 
     async fn open(&self, limit: Duration) -> Result<Connected, ConnectError> {
@@ -53,7 +61,7 @@ impl EndpointConnect {
     }
 
     async fn secure(&self, host: &Host, tcp: TcpStream, deadline: Instant) -> Result<Stream, ConnectError> {
-        let Some(tls) = &self.backend.tls else {
+        let Some(tls) = &self.tls else {
             let detail = "there is no TLS configuration for this endpoint";
             return Err(ConnectError::new(ConnectErrorKind::Tls, "proxy_configuration_error", detail));
         };

@@ -205,6 +205,7 @@ impl Service for SiteService {
         Session {
             client: SocketAddr::new(self.client, self.arrival.peer.port()),
             user: None,
+            isolation: Isolation::default(),
             target: Rc::clone(&self.gateway().nowhere),
             limit: self.gateway().plan.settings().limits.connect,
             permit: None,

@@ -1,7 +1,7 @@
 //! Does what a route says.
 
 use super::SiteService;
-use crate::attempt::Deadlines;
+use crate::attempt::{Deadlines, Wanted};
 use crate::balance::{PickKey, StickyId};
 use crate::dice::stable_hash;
 use crate::files::{FileWay, FilesRoot, Found};
@@ -10,6 +10,7 @@ use crate::http_gateway::{RouteOnShard, answers};
 use crate::routes::{Redirect, Route, Then, ToUpstream, see};
 use crate::site_plan::Key;
 use shoalway_http::answer::Answer;
+use shoalway_http::level;
 use shoalway_http::service::Next;
 use shoalway_net::clock;
 use shoalway_net::shard::Shard;
@@ -79,8 +80,13 @@ impl SiteService {
         let key = self.pick_key(request, to);
         self.learned.choice.sticky = key.sticky;
         let deadlines = Deadlines { total: to.total, per_try: to.per_try };
-        let idempotent = request.method().is_idempotent();
-        match self.attempt.begin(shard, backend, key, idempotent, deadlines) {
+        let wanted = Wanted {
+            key,
+            idempotent: request.method().is_idempotent(),
+            upgrade: to.upgrade && level::passes_upgrade(request),
+            deadlines,
+        };
+        match self.attempt.begin(shard, backend, wanted) {
             Ok(way) => {
                 Next::Upstream { upstream: way.upstream, connect: way.connect, line: RequestLine::Origin }
             }
