@@ -5,7 +5,7 @@
 //! - [`fleet`], [`shard`]: one thread and runtime a core, and what its connections share;
 //! - [`listener`], [`admission`], [`hold`]: how connections come in;
 //! - [`deadline`], [`clock`], [`limits`]: how long anything may take;
-//! - [`buffers`], [`pipes`], [`stream`], [`relay`]: how bytes move;
+//! - [`buffers`], [`pipes`], [`stream`], [`relay`]: how bytes move; [`pipe`]: from one shard to another;
 //! - [`connect`]: the seam for ways out; [`dialer`], [`resolver`], [`happy_eyeballs`], [`egress_guard`]: the way
 //!   straight out, and [`control_dial`] for the control thread;
 //! - [`tls_client`], [`tls_server`], [`certificates`], [`acme_challenges`], [`udp`]: other transports;
@@ -31,6 +31,7 @@ pub mod hold;
 pub mod journal;
 pub mod limits;
 pub mod listener;
+pub mod pipe;
 pub mod pipes;
 pub mod relay;
 pub mod resolver;

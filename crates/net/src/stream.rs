@@ -4,6 +4,7 @@
 //! would be impossible. `early` is delivered before anything is read. Not here: moving bytes (`relay.rs`).
 
 use bytes::{Buf, Bytes};
+use rustls::ProtocolVersion;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -136,6 +137,33 @@ impl Stream {
             Io::TlsClient(tls) => tls.get_ref().1.alpn_protocol(),
             Io::Tcp(_) | Io::Unix(_) | Io::Dyn(_) | Io::Parked(_) => None,
         }
+    }
+
+    /// Whether the bytes travel in TLS 1.3.
+    #[must_use]
+    pub fn is_tls13(&self) -> bool {
+        let version = match &self.io {
+            Io::TlsServer(tls) => tls.get_ref().1.protocol_version(),
+            Io::TlsClient(tls) => tls.get_ref().1.protocol_version(),
+            Io::Tcp(_) | Io::Unix(_) | Io::Dyn(_) | Io::Parked(_) => None,
+        };
+        version == Some(ProtocolVersion::TLSv1_3)
+    }
+
+    /// 32 bytes that only the two ends of this TLS connection know, with an empty context: RFC 8446 section 7.5.
+    ///
+    /// None without TLS, and below TLS 1.3, where such bytes may be the same on two connections (RFC 7627 section 1).
+    #[must_use]
+    pub fn exporter(&self, label: &[u8]) -> Option<[u8; 32]> {
+        if !self.is_tls13() {
+            return None;
+        }
+        let bytes = match &self.io {
+            Io::TlsServer(tls) => tls.get_ref().1.export_keying_material([0; 32], label, Some(&[])),
+            Io::TlsClient(tls) => tls.get_ref().1.export_keying_material([0; 32], label, Some(&[])),
+            Io::Tcp(_) | Io::Unix(_) | Io::Dyn(_) | Io::Parked(_) => return None,
+        };
+        bytes.ok()
     }
 
     /// Takes the stream apart.

@@ -1,12 +1,16 @@
 //! TLS towards upstreams: one shared configuration, a handshake with a deadline.
 //!
 //! Sessions are resumed (RFC 8446 section 2.2): the store of tickets is one for all shards and bounded by rustls
-//! (256 servers). Not here: connecting (`dialer.rs`), pooling of connections.
+//! (256 servers). [`dial_link`] is the TLS of the overlay's links, with rules of its own. Not here: connecting
+//! (`dialer.rs`), pooling of connections.
 
+use crate::stream::{Io, Stream};
 use crate::tls::{Roots, TlsConfigError, TlsError, TlsFault, certificates, private_key, provider, rejected};
 use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::version::TLS13;
 use rustls_pki_types::{DnsName, ServerName};
-use shoalway_types::{Host, Side};
+use shoalway_types::{Failure, Host, Retry, Side};
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -77,6 +81,88 @@ impl TlsClient {
         }
     }
 }
+
+/// How a link of the overlay speaks TLS: 1.3 alone, `h2` alone, nothing ahead of the handshake's end, and no ticket of
+/// an earlier connection, by which the entry could tell that two networks have one guest. Cheap to clone.
+#[derive(Clone)]
+pub struct LinkTls {
+    connector: TlsConnector,
+}
+
+impl LinkTls {
+    /// Links to servers whose certificates these roots vouch for. Reads files when the roots are the system's.
+    ///
+    /// # Errors
+    /// [`TlsConfigError`] says which part cannot be used.
+    pub fn new(roots: &Roots) -> Result<Self, TlsConfigError> {
+        let mut tls = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13])
+            .map_err(TlsConfigError::Rejected)?
+            .with_root_certificates(roots.store()?)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![H2.to_vec()];
+        tls.enable_early_data = false;
+        tls.resumption = Resumption::disabled();
+        Ok(Self { connector: TlsConnector::from(Arc::new(tls)) })
+    }
+}
+
+/// Why there is no TLS connection for a link. Nothing of the link has been sent.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkTlsError {
+    /// The handshake, or the certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The server agreed on no HTTP/2.
+    #[error("the server does not speak HTTP/2")]
+    NotHttp2,
+}
+
+impl Failure for LinkTlsError {
+    fn side(&self) -> Side {
+        match self {
+            Self::Tls(error) => error.side(),
+            Self::NotHttp2 => Side::Upstream,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Tls(error) => error.retry(),
+            Self::NotHttp2 => Retry::Never,
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Tls(error) => error.word(),
+            Self::NotHttp2 => "tls_protocol_error",
+        }
+    }
+}
+
+/// Does the handshake of a link over `tcp` and checks the certificate against `sni`, before `deadline`. The one place
+/// that knows which library speaks TLS on links: what it gives has [`Stream::exporter`] and [`Stream::alpn`].
+///
+/// # Errors
+/// [`LinkTlsError`]; the connection is then closed.
+///
+/// # Cancel safety
+/// Dropping the future closes the connection.
+pub async fn dial_link(
+    tls: &LinkTls,
+    sni: &Host,
+    tcp: TcpStream,
+    deadline: Instant,
+) -> Result<Stream, LinkTlsError> {
+    let client = TlsClient { connector: tls.connector.clone() };
+    let stream = client.connect(sni, tcp, deadline).await?;
+    let stream = Stream::new(Io::TlsClient(Box::new(stream)));
+    if stream.alpn() == Some(H2) { Ok(stream) } else { Err(LinkTlsError::NotHttp2) }
+}
+
+/// The protocol of RFC 9113 over TLS, as ALPN names it.
+const H2: &[u8] = b"h2";
 
 fn server_name(host: &Host) -> Result<ServerName<'static>, TlsError> {
     match host {
