@@ -38,5 +38,8 @@ pub mod padding;
 pub mod path;
 pub mod spread;
 
+#[cfg(test)]
+mod vectors;
+
 pub use codec::Malformed;
 pub use moment::{Moment, UnixTime};
