@@ -1,0 +1,83 @@
+//! Directory parts asked for over a link or a circuit: DIR_GET and DIR_DATA (section 5, rows 07 and 08).
+//!
+//! An answer comes in parts that are joined up to the limit of its kind. Not here: what the parts mean (`network.rs`,
+//! `snapshot.rs`, `descriptor.rs`).
+
+use crate::codec::{Malformed, Reader};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum DirKind {
+    /// Network files from a version on: items as v32.
+    Networks = 1,
+    /// The node's own delegation and descriptor.
+    Own = 2,
+    /// Headers and signatures of snapshots from a number on: items as v32.
+    Headers = 3,
+    /// The newest snapshot, whole.
+    Snapshot = 4,
+    /// The newest header and its signatures: one v32.
+    Newest = 5,
+}
+
+impl DirKind {
+    /// The kind of this number, if there is one.
+    #[must_use]
+    pub const fn from_u8(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Networks),
+            2 => Some(Self::Own),
+            3 => Some(Self::Headers),
+            4 => Some(Self::Snapshot),
+            5 => Some(Self::Newest),
+            _ => None,
+        }
+    }
+
+    /// The most bytes an answer may have, all parts together.
+    #[must_use]
+    pub const fn limit(self) -> usize {
+        match self {
+            Self::Networks => 1024 * 1024,
+            // A delegation, a length and a descriptor.
+            Self::Own => 143 + 2 + 4096,
+            Self::Headers | Self::Snapshot => 8 * 1024 * 1024,
+            // A length, a header, and 32 signatures behind their number.
+            Self::Newest => 4 + 132 + 1 + 32 * 65,
+        }
+    }
+}
+
+/// The body of DIR_GET.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirGet {
+    /// What is asked for.
+    pub kind: DirKind,
+    /// From where on, for [`DirKind::Networks`] and [`DirKind::Headers`]; zero otherwise.
+    pub number: u64,
+}
+
+impl DirGet {
+    /// The length of the body.
+    pub const LENGTH: usize = 9;
+
+    /// The body of the frame.
+    #[must_use]
+    pub fn encode(self) -> [u8; Self::LENGTH] {
+        let [a, b, c, d, e, f, g, h] = self.number.to_be_bytes();
+        [self.kind as u8, a, b, c, d, e, f, g, h]
+    }
+
+    /// Reads the body of the frame.
+    ///
+    /// # Errors
+    /// Another length, or a kind that does not exist.
+    pub fn decode(body: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(body);
+        let kind = DirKind::from_u8(reader.u8("kind")?).ok_or(Malformed("kind"))?;
+        let number = reader.u64("number")?;
+        reader.finish()?;
+        Ok(Self { kind, number })
+    }
+}
