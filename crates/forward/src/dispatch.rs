@@ -66,7 +66,8 @@ impl Forward {
     pub fn dispatch(&self, asked: &Asked<'_>) -> Dispatched {
         let Decision { verb, rule, .. } = decide(&self.plan().rules, asked);
         let way = match verb {
-            Verb::Block | Verb::Overlay => None,
+            Verb::Block => None,
+            Verb::Overlay(wish) => self.overlay(wish).map(Rc::clone),
             Verb::Direct => Some(Rc::clone(self.direct())),
             Verb::Allow => self.default_way(),
             Verb::Via(exit) => self.exit(exit).map(Rc::clone),
@@ -92,7 +93,7 @@ pub fn recheck(
     match verb {
         Verb::Direct => Ok(()),
         Verb::Allow if default_exit.is_none() => Ok(()),
-        Verb::Allow | Verb::Block | Verb::Via(_) | Verb::Overlay => Err(rule),
+        Verb::Allow | Verb::Block | Verb::Via(_) | Verb::Overlay(_) => Err(rule),
     }
 }
 
@@ -173,7 +174,7 @@ pub const fn label(verb: Verb) -> VerbLabel {
         Verb::Block => VerbLabel::Block,
         Verb::Direct | Verb::Allow => VerbLabel::Direct,
         Verb::Via(_) => VerbLabel::Via,
-        Verb::Overlay => VerbLabel::Overlay,
+        Verb::Overlay(_) => VerbLabel::Overlay,
     }
 }
 

@@ -13,7 +13,7 @@ use shoalway_http::pool::Pool;
 use shoalway_net::connect::Connect;
 use shoalway_net::listener::{Accepted, Inbound};
 use shoalway_net::shard::Shard;
-use shoalway_policy::{ExitId, Verb};
+use shoalway_policy::{ExitId, OverlayId, Verb};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -43,6 +43,7 @@ pub struct Forward {
     plan: Arc<ForwardPlan>,
     direct: Rc<Worker>,
     exits: Vec<Rc<Worker>>,
+    overlay: Vec<Rc<Worker>>,
     server: Rc<ServerConfig>,
     pool: Rc<Pool>,
     verdicts: Option<Rc<Verdicts>>,
@@ -54,6 +55,8 @@ impl Forward {
         let direct = Worker::new(&plan.direct, "direct".into(), true, shard);
         let exit = |way: &Way| Worker::new(way, format!("via:{}", way.name).into(), false, shard);
         let exits = plan.exits.iter().map(exit).collect();
+        let overlay = |way: &Way| Worker::new(way, "overlay".into(), false, shard);
+        let overlay = plan.overlay.iter().map(overlay).collect();
         let verdicts = match &plan.auth {
             Auth::None => None,
             Auth::Users { users, .. } => Some(Verdicts::of(shard, users)),
@@ -62,7 +65,8 @@ impl Forward {
         let slot = Rc::clone(slots.0.borrow_mut().entry(Arc::clone(&plan.listener)).or_default());
         let server = Rc::new(ServerConfig { net: plan.limits, http: plan.http });
         let pool = shard.local(Pool::default);
-        let forward = Rc::new(Self { direct, exits, server, pool, verdicts, slot: Rc::clone(&slot), plan });
+        let forward =
+            Rc::new(Self { direct, exits, overlay, server, pool, verdicts, slot: Rc::clone(&slot), plan });
         *slot.0.borrow_mut() = Some(Rc::clone(&forward));
         forward
     }
@@ -85,6 +89,12 @@ impl Forward {
         self.exits.get(usize::from(id.0))
     }
 
+    /// The overlay as a rule asks for it, unless there is none.
+    #[must_use]
+    pub fn overlay(&self, id: OverlayId) -> Option<&Rc<Worker>> {
+        self.overlay.get(usize::from(id.0))
+    }
+
     /// What `allow` takes.
     #[must_use]
     pub fn default_way(&self) -> Option<Rc<Worker>> {
@@ -102,7 +112,7 @@ impl Forward {
             Verb::Direct => Arc::clone(&self.direct.word),
             Verb::Allow => "allow".into(),
             Verb::Via(id) => self.exit(id).map_or_else(|| "via".into(), |worker| Arc::clone(&worker.word)),
-            Verb::Overlay => "overlay".into(),
+            Verb::Overlay(_) => "overlay".into(),
         }
     }
 

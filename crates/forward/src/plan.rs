@@ -56,6 +56,8 @@ pub struct ForwardPlan {
     pub direct: Way,
     /// The exits, by [`ExitId`]: in the order of the names the rules were read with.
     pub exits: Vec<Way>,
+    /// The overlay, by [`OverlayId`](shoalway_policy::OverlayId): a way for each wish of the rules. Empty: there is none.
+    pub overlay: Vec<Way>,
     /// What `allow` takes; none: straight out.
     pub default_exit: Option<ExitId>,
     /// Resolver and egress guard, for what has no connection: datagrams, BIND, kept connections. Its guard must know

@@ -88,7 +88,7 @@ fn still_allowed(plan: &ForwardPlan, facts: &Facts) -> bool {
         Verb::Block => return false,
         Verb::Direct => true,
         Verb::Allow => plan.default_exit.is_none(),
-        Verb::Via(_) | Verb::Overlay => false,
+        Verb::Via(_) | Verb::Overlay(_) => false,
     };
     match facts.told.upstream.get() {
         Some(addr) if goes_straight => recheck(&plan.rules, plan.default_exit, &asked, addr.ip()).is_ok(),

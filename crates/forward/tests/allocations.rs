@@ -60,6 +60,7 @@ fn plan() -> ForwardPlan {
         rules: Arc::new(RuleSet::parse(&rules, &names).unwrap()),
         direct: Way { name: "direct".into(), identity: 1, outbound },
         exits: vec![],
+        overlay: Vec::new(),
         default_exit: None,
         dialer,
         limits: Limits::default(),

@@ -111,6 +111,7 @@ struct Idle {
 pub struct Upstream {
     key: UpstreamKey,
     shard: usize,
+    keeps: bool,
     idle: RefCell<Vec<Idle>>,
     published: Arc<Published>,
 }
@@ -140,6 +141,9 @@ impl Upstream {
 
     /// Keeps a connection for the next request, unless there are enough.
     pub fn put(&self, shard: &Shard, pool: &Pool, connection: UpstreamConnection) {
+        if !self.keeps {
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         let total = shard.counters().upstream_idle.get();
         if idle.len() >= pool.limits.get().idle_per_upstream
@@ -246,10 +250,22 @@ impl Pool {
             return Rc::clone(found);
         }
         let published = self.registry.borrow().publish(key, shard.fleet().len());
-        let fresh =
-            Rc::new(Upstream { key: key.clone(), shard: shard.id(), idle: RefCell::default(), published });
+        let fresh = Rc::new(Upstream {
+            key: key.clone(),
+            shard: shard.id(),
+            keeps: true,
+            idle: RefCell::default(),
+            published,
+        });
         self.upstreams.borrow_mut().insert(key.clone(), Rc::clone(&fresh));
         fresh
+    }
+
+    /// An upstream for one exchange alone, whose connection is never kept.
+    #[must_use]
+    pub fn once(shard: &Shard, key: UpstreamKey) -> Rc<Upstream> {
+        let published = Arc::new(Published { idle: Vec::new() });
+        Rc::new(Upstream { key, shard: shard.id(), keeps: false, idle: RefCell::default(), published })
     }
 }
 

@@ -23,6 +23,19 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// Asked for every address a name resolved to here; the error is the name of the rule that refuses it.
 pub type Permit = Rc<dyn Fn(SocketAddr) -> Result<(), String>>;
 
+/// What keeps flows apart that a way out must not let share anything: where the client came in, and as whom.
+///
+/// Any credentials count, also those that nobody checked. Never sent to anybody.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Isolation {
+    /// Name of the listener.
+    pub listener: Option<Arc<str>>,
+    /// The SOCKS user, or the proxy log-in.
+    pub user: Option<Rc<[u8]>>,
+    /// The SOCKS password.
+    pub password: Option<Rc<[u8]>>,
+}
+
 /// Who wants to go where: what a way out may know.
 #[derive(Clone)]
 pub struct Session {
@@ -30,6 +43,8 @@ pub struct Session {
     pub client: SocketAddr,
     /// The authenticated user, if any.
     pub user: Option<Rc<str>>,
+    /// What the flow must be kept apart by.
+    pub isolation: Isolation,
     /// Where to.
     pub target: Rc<Target>,
     /// How long establishing may take.
@@ -51,13 +66,19 @@ pub trait Connect {
 
     /// Whether several sessions share a connection: it then counts the connections that it opens itself, and a session
     /// may be told that nothing of it was looked at. The default: each session has a connection of its own.
-    fn shares(&self) -> bool {
+    fn multiplexes(&self) -> bool {
         false
     }
 
     /// How plain HTTP requests leave by this way. The default connects per target and sends origin-form.
     fn plain_http(&self) -> PlainHttp<'_> {
         PlainHttp::ByTarget
+    }
+
+    /// Which kept connections may be used again: those of an equal number. The default: by all alike. None: by nobody,
+    /// each exchange has a connection of its own.
+    fn shares(&self, _isolation: &Isolation) -> Option<u64> {
+        Some(0)
     }
 }
 

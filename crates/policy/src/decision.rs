@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use shoalway_types::Host;
+use shoalway_types::wallet::Address;
 
 /// One request, tunnel or datagram flow, as the rules see it. `Debug` hides it.
 #[derive(Clone, Copy)]
@@ -52,13 +53,27 @@ pub enum Verb {
     Allow,
     /// Take the named exit.
     Via(ExitId),
-    /// Take the overlay; never fall back to another way.
-    Overlay,
+    /// Take the overlay, through exits of this wish; never fall back to another way.
+    Overlay(OverlayId),
 }
 
 /// An exit: the index into [`Names::exits`](crate::Names::exits) the rules were read with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExitId(pub u16);
+
+/// Which exits of the overlay a rule asks for: the index into [`RuleSet::overlay_wishes`](crate::RuleSet::overlay_wishes).
+/// 0 asks for nothing in particular.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct OverlayId(pub u16);
+
+/// Exits of the overlay that a rule asks for. Empty lists: any.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct OverlayWish {
+    /// Only these nodes.
+    pub exits: Vec<Address>,
+    /// Only these countries, two capital letters each.
+    pub countries: Vec<[u8; 2]>,
+}
 
 /// A rule that matches a query, as [`RuleSet::explain`](crate::RuleSet::explain) lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]

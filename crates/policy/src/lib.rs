@@ -24,7 +24,7 @@ pub mod verdicts;
 pub mod gcra;
 
 pub use cidr_set::{Cidr, CidrError, CidrSet};
-pub use decision::{Decision, ExitId, Match, Query, Verb};
+pub use decision::{Decision, ExitId, Match, OverlayId, OverlayWish, Query, Verb};
 pub use domain_set::{DomainPattern, DomainSet, DomainSetBuilder, ListSummary, PatternError};
 pub use gcra::{Rate, RateTable};
 pub use rules::{IMPLIED_RULE, Names, RuleError, RuleErrorKind, RuleSet};

@@ -9,6 +9,8 @@
 //! | `allow` | take the default exit |
 //! | `via:NAME` | take the exit of that name |
 //! | `overlay` | take the overlay, where one is configured |
+//! | `overlay:exit=0x...,...` | the same, through one of these exits |
+//! | `overlay:country=CH,IS` | the same, through an exit in one of these countries |
 //!
 //! | match | takes |
 //! |---|---|
@@ -40,7 +42,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::decision::{Decision, ExitId, Match, Query, Verb};
+use crate::decision::{Decision, ExitId, Match, OverlayId, OverlayWish, Query, Verb};
 use crate::domain_set::DomainSet;
 use matcher::Matcher;
 
@@ -63,6 +65,8 @@ pub struct Names<'a> {
 pub struct RuleSet {
     rules: Box<[Rule]>,
     exits: Box<[Box<str>]>,
+    /// From number 1 on; number 0 asks for nothing.
+    wishes: Box<[OverlayWish]>,
     by_address: bool,
 }
 
@@ -82,10 +86,11 @@ impl RuleSet {
     /// All mistakes at once, in the order of rules and of places in them.
     pub fn parse<S: AsRef<str>>(lines: &[S], names: &Names<'_>) -> Result<Self, Vec<RuleError>> {
         let mut errors = Vec::new();
+        let mut wishes = Vec::new();
         let rules: Vec<Option<Rule>> = lines
             .iter()
             .enumerate()
-            .map(|(index, line)| parse::rule(index, line.as_ref(), names, &mut errors))
+            .map(|(index, line)| parse::rule(index, line.as_ref(), names, &mut wishes, &mut errors))
             .collect();
         lint::unreachable(&rules, &mut errors);
         if !errors.is_empty() {
@@ -94,7 +99,8 @@ impl RuleSet {
         }
         let rules: Box<[Rule]> = rules.into_iter().flatten().collect();
         let by_address = rules.iter().flat_map(|rule| &rule.matchers).any(Matcher::by_address);
-        Ok(Self { rules, exits: names.exits.iter().map(|name| Box::from(*name)).collect(), by_address })
+        let exits = names.exits.iter().map(|name| Box::from(*name)).collect();
+        Ok(Self { rules, exits, wishes: wishes.into(), by_address })
     }
 
     /// What is to be done with a request: what the first rule that matches says. Allocates nothing.
@@ -144,6 +150,18 @@ impl RuleSet {
     #[must_use]
     pub fn exit_name(&self, id: ExitId) -> &str {
         self.exits.get(usize::from(id.0)).map_or("", |name| name)
+    }
+
+    /// The exits of the overlay that rules ask for, by [`OverlayId`]: number 0 asks for nothing in particular.
+    #[must_use]
+    pub fn overlay_wishes(&self) -> Vec<OverlayWish> {
+        std::iter::once(OverlayWish::default()).chain(self.wishes.iter().cloned()).collect()
+    }
+
+    /// What a rule asks of the overlay; nothing in particular for an id that another set of rules gave out.
+    #[must_use]
+    pub fn overlay_wish(&self, id: OverlayId) -> Option<&OverlayWish> {
+        self.wishes.get(usize::from(id.0).checked_sub(1)?)
     }
 
     /// How many rules were written.

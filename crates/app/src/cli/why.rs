@@ -174,7 +174,7 @@ fn verb(settings: &Settings, verb: Verb) -> String {
         Verb::Direct => "direct".to_owned(),
         Verb::Allow => "allow".to_owned(),
         Verb::Via(exit) => format!("via:{}", settings.rules.exit_name(exit)),
-        Verb::Overlay => "overlay".to_owned(),
+        Verb::Overlay(_) => "overlay".to_owned(),
     }
 }
 

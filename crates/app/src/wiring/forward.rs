@@ -65,6 +65,7 @@ impl<'a> Forward<'a> {
             rules: Arc::clone(&self.settings.rules),
             direct: self.direct.clone(),
             exits: self.exits.clone(),
+            overlay: Vec::new(),
             default_exit: None,
             dialer: self.dialer.clone(),
             limits: self.limits,

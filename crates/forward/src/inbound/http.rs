@@ -244,6 +244,7 @@ impl Service for HttpService {
         Session {
             client: self.peer,
             user: self.user.clone(),
+            isolation: route.map(|route| route.isolation.clone()).unwrap_or_default(),
             target: route.map_or_else(route::nowhere, |route| Rc::clone(&route.target)),
             limit: self.forward.plan().limits.connect,
             permit: route.and_then(|route| route.addresses.as_ref()).map(|rules| rules.permit()),

@@ -13,7 +13,7 @@ use crate::replies::{self, Reply};
 use bytes::BytesMut;
 use shoalway_net::admission::Admitted;
 use shoalway_net::clock;
-use shoalway_net::connect::{ConnectError, ConnectErrorKind, Connected, Session};
+use shoalway_net::connect::{ConnectError, ConnectErrorKind, Connected, Isolation, Session};
 use shoalway_net::counters::VerbLabel;
 use shoalway_net::shard::Shard;
 use shoalway_net::stream::Stream;
@@ -121,6 +121,8 @@ pub(crate) struct Ask {
     pub(crate) talk: Talk,
     pub(crate) peer: SocketAddr,
     pub(crate) user: Option<Rc<str>>,
+    /// User and password as they were sent, right or not: they keep flows apart.
+    pub(crate) login: Option<(Rc<[u8]>, Rc<[u8]>)>,
     admitted: Admitted,
     started: Instant,
     started_ms: u64,
@@ -151,6 +153,7 @@ impl Ask {
             talk: Talk::new(stream),
             peer,
             user: None,
+            login: None,
             admitted,
             started: clock::now(),
             started_ms: clock::wall_ms(),
@@ -188,10 +191,16 @@ impl Ask {
         }
     }
 
+    fn isolation(&self) -> Isolation {
+        let (user, password) = self.login.clone().unzip();
+        Isolation { listener: Some(Arc::clone(&self.forward.plan().listener)), user, password }
+    }
+
     fn session(&self, target: &Rc<Target>) -> Session {
         Session {
             client: self.peer,
             user: self.user.clone(),
+            isolation: self.isolation(),
             target: Rc::clone(target),
             limit: self.forward.plan().limits.connect,
             permit: AddressRules::of(&self.forward, self.peer.ip(), self.user.as_ref(), target, "")

@@ -73,6 +73,8 @@ async fn handshake(ask: &mut Ask) -> Result<Request, Broken> {
 
 /// Whether the log-in is good. Where nobody is asked, whatever a client offers is, and it stays nobody.
 async fn verify(ask: &mut Ask, login: &Login) -> bool {
+    // Whatever they are, log-ins keep flows apart.
+    ask.login = Some((login.user().into(), login.password().into()));
     let Some(verdicts) = ask.forward.verdicts() else { return true };
     let Ok(user) = str::from_utf8(login.user()) else { return false };
     match verdicts.find_out(&ask.shard, user, login.password()).await {

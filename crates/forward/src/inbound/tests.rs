@@ -4,6 +4,7 @@
 
 mod http;
 mod mixed;
+mod overlay;
 mod sockets;
 mod tunnels;
 
@@ -108,6 +109,7 @@ fn plan(far: Far, rules: &[&str]) -> ForwardPlan {
         rules: Arc::new(RuleSet::parse(rules, &names).unwrap()),
         direct: way("direct", far),
         exits: vec![way("other", Far::Echo)],
+        overlay: Vec::new(),
         default_exit: None,
         dialer: Dialer::new(resolver, guard, DialConfig::default()),
         limits: Limits::default(),

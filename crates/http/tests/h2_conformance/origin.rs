@@ -3,7 +3,7 @@
 use shoalway_http::answer::Answer;
 use shoalway_http::pool::{Pool, UpstreamKey};
 use shoalway_http::service::{Failed, Next, Service, Settled, Tunnel};
-use shoalway_net::connect::{Connect, ConnectError, Connected, LocalFuture, Session};
+use shoalway_net::connect::{Connect, ConnectError, Connected, Isolation, LocalFuture, Session};
 use shoalway_net::shard::Shard;
 use shoalway_net::stream::Stream;
 use shoalway_types::{Host, Target};
@@ -88,6 +88,7 @@ impl Service for Answers {
     fn session(&self) -> Session {
         Session {
             client: SocketAddr::from(([127, 0, 0, 1], 1)),
+            isolation: Isolation::default(),
             target: Rc::new(target()),
             limit: Duration::from_secs(10),
             user: None,

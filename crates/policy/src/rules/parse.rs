@@ -2,6 +2,7 @@
 //!
 //! The language stands in `rules.rs`. Not here: mistakes that show only across rules (`lint`).
 
+mod overlay;
 mod values;
 mod words;
 
@@ -9,7 +10,7 @@ use std::ops::Range;
 
 use super::matcher::{Matcher, Subject};
 use super::{Names, Rule, RuleError, RuleErrorKind};
-use crate::decision::{ExitId, Verb};
+use crate::decision::{ExitId, OverlayId, OverlayWish, Verb};
 use crate::suggest::did_you_mean;
 use words::Word;
 
@@ -22,9 +23,15 @@ const MATCHES_HELP: &str = "matches are `all`, `private`, a network such as `10.
      `port:`, `method:`, `client:`, `user:`; the option is `say:'text'`";
 
 /// Reads a rule; what is wrong goes to `errors`, and the rule is then `None`.
-pub(super) fn rule(index: usize, line: &str, names: &Names<'_>, errors: &mut Vec<RuleError>) -> Option<Rule> {
+pub(super) fn rule(
+    index: usize,
+    line: &str,
+    names: &Names<'_>,
+    wishes: &mut Vec<OverlayWish>,
+    errors: &mut Vec<RuleError>,
+) -> Option<Rule> {
     let before = errors.len();
-    let mut reader = Reader { rule: index, names, errors };
+    let mut reader = Reader { rule: index, names, wishes, errors };
     let (verb, matchers, say) = reader.rule(line)?;
     if reader.errors.len() > before {
         return None;
@@ -36,6 +43,7 @@ pub(super) fn rule(index: usize, line: &str, names: &Names<'_>, errors: &mut Vec
 struct Reader<'a> {
     rule: usize,
     names: &'a Names<'a>,
+    wishes: &'a mut Vec<OverlayWish>,
     errors: &'a mut Vec<RuleError>,
 }
 
@@ -88,8 +96,8 @@ impl Reader<'_> {
             "block" => Some(Verb::Block),
             "direct" => Some(Verb::Direct),
             "allow" => Some(Verb::Allow),
-            "overlay" if self.names.overlay => Some(Verb::Overlay),
-            "overlay" => {
+            "overlay" if self.names.overlay => Some(Verb::Overlay(OverlayId::default())),
+            text if text == "overlay" || (text.starts_with("overlay:") && !self.names.overlay) => {
                 let help = "configure [overlay], or take another verb";
                 self.error(
                     word.span(),
@@ -99,6 +107,7 @@ impl Reader<'_> {
                 );
                 None
             }
+            text if text.starts_with("overlay:") => self.overlay(word),
             text => match word.strip_prefix("via:") {
                 Some(name) => self.exit(word, name),
                 None if text == "via" => {

@@ -180,7 +180,7 @@ fn the_first_match_wins_and_the_last_rule_is_implied() {
         ("nas:80", Verb::Direct, 1, None),
         ("x.ads.example:443", Verb::Block, 2, Some("no ads, it's a rule")),
         ("b.a.example:443", Verb::Via(ExitId(1)), 3, None),
-        ("c.example:443", Verb::Overlay, 4, None),
+        ("c.example:443", Verb::Overlay(OverlayId(0)), 4, None),
         ("c.example:80 by ann", Verb::Allow, 5, None),
         ("c.example:80", Verb::Direct, 0, None),
     ] {
@@ -265,6 +265,7 @@ fn each_mistake_is_told_with_its_place_and_a_way_out() {
         ("via:vpn all", K::UnknownExit, "vpn", "did you mean `vps`?"),
         ("via:elsewhere all", K::UnknownExit, "elsewhere", "there are these exits: vps, home"),
         ("overlay all", K::OverlayNotConfigured, "overlay", "[overlay]"),
+        ("overlay:country=CH all", K::OverlayNotConfigured, "overlay:country=CH", "[overlay]"),
         ("block", K::NoMatch, "block", "`block all`"),
         ("block say:'x'", K::NoMatch, "block", "`block all`"),
         ("block dommain:a.example", K::UnknownMatch, "dommain", "did you mean `domain`?"),
@@ -427,5 +428,47 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn rules_ask_the_overlay_for_exits_and_those_that_ask_alike_share_a_wish() {
+    let address = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+    let lines = [
+        "overlay:country=CH,IS port:1".to_owned(),
+        format!("overlay:exit={address} port:2"),
+        "overlay:country=CH,IS port:3".to_owned(),
+        "overlay all".to_owned(),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let rules = try_read(&lines, true).unwrap();
+    let verbs: Vec<Verb> = rules.rules.iter().map(|rule| rule.verb).collect();
+    assert_eq!(verbs, [1, 2, 1, 0].map(|id| Verb::Overlay(OverlayId(id))));
+    let wishes = rules.overlay_wishes();
+    assert_eq!(wishes.len(), 3);
+    assert_eq!(wishes[0], OverlayWish::default());
+    assert_eq!(rules.overlay_wish(OverlayId(1)).unwrap().countries, [*b"CH", *b"IS"]);
+    assert_eq!(rules.overlay_wish(OverlayId(2)).unwrap().exits, [address.parse().unwrap()]);
+    assert_eq!(rules.overlay_wish(OverlayId(0)), None);
+}
+
+#[test]
+fn what_cannot_be_asked_of_the_overlay_is_named_with_its_place() {
+    for (line, place, says) in [
+        ("overlay:node=1 all", "node=1", "nothing to ask"),
+        ("overlay: all", "overlay:", "nothing to ask"),
+        ("overlay:country=CH,Iceland all", "Iceland", "no country"),
+        ("overlay:country=ch all", "ch", "no country"),
+        ("overlay:exit=0x12 all", "0x12", "40 digits"),
+        (
+            "overlay:exit=0x5aAeb6053F3E94C9b9A09f33669435E7Ef1Beaed all",
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1Beaed",
+            "digit 38 should be `A`",
+        ),
+    ] {
+        let errors = try_read(&[line], true).unwrap_err();
+        let [error] = &errors[..] else { panic!("{line}: {errors:?}") };
+        assert_eq!(&line[error.span.clone()], place, "{line}");
+        assert!(error.message.contains(says), "{line}: {}", error.message);
     }
 }

@@ -23,7 +23,7 @@ use shoalway_http::pool::Upstream;
 use shoalway_http::service::{Attempt as Tried, Failed, Next, Service, Settled, Tunnel};
 use shoalway_http::{level, loops};
 use shoalway_net::acme_challenges::AcmeChallenges;
-use shoalway_net::connect::{Connect, Session};
+use shoalway_net::connect::{Connect, Isolation, Session};
 use shoalway_net::counters::ListenerCounters;
 use shoalway_net::shard::Shard;
 use shoalway_wire::http1::compose::Edits;

@@ -4,8 +4,8 @@
 
 use crate::dispatch::{AddressRules, Asked, Dispatched, decide, label};
 use crate::forward::{Forward, Worker};
-use shoalway_http::pool::{Upstream, UpstreamKey};
-use shoalway_net::connect::{Connect, PlainHttp};
+use shoalway_http::pool::{Pool, Upstream, UpstreamKey};
+use shoalway_net::connect::{Connect, Isolation, PlainHttp};
 use shoalway_net::counters::VerbLabel;
 use shoalway_net::egress_guard::EgressGuard;
 use shoalway_net::shard::Shard;
@@ -69,6 +69,10 @@ pub(super) struct Route {
     pub(super) label: VerbLabel,
     /// Rules about addresses, when they count for this target.
     pub(super) addresses: Option<Rc<AddressRules>>,
+    /// What its flows are kept apart by.
+    pub(super) isolation: Isolation,
+    /// Each request has a connection of its own, so that nothing of this is used again.
+    once: bool,
     /// The address that was permitted last.
     permitted: Cell<Option<SocketAddr>>,
 }
@@ -82,7 +86,8 @@ impl Route {
         authority: &str,
         user: Option<&Rc<str>>,
     ) -> bool {
-        *self.authority == *authority
+        !self.once
+            && *self.authority == *authority
             && self.kind == kind
             && *self.method == *request.method_str()
             && self.user.as_ref() == user
@@ -106,14 +111,16 @@ impl Route {
         let asked =
             Asked { client, user: user.map(|user| &**user), host: &target.host, port: target.port, method };
         let Dispatched { verb, rule, way } = forward.dispatch(&asked);
+        let isolation = isolation(forward, user);
+        let once = way.as_ref().is_some_and(|way| way.connect.shares(&isolation).is_none());
         let to = match (&way, verb) {
             _ if kind == Kind::Plain && target.host.name() == Some(STATUS_HOST) => To::Status,
             (Some(way), _) if kind == Kind::Tunnel => To::Tunnel { connect: Rc::clone(&way.connect) },
-            (Some(way), _) => upstream(forward, shard, way, &target, kind),
+            (Some(way), _) => upstream(forward, shard, way, &target, kind, &isolation),
             (None, Verb::Block) => {
                 To::Blocked { say: decide(&forward.plan().rules, &asked).say.map(Box::from) }
             }
-            (None, Verb::Direct | Verb::Allow | Verb::Via(_) | Verb::Overlay) => To::Missing,
+            (None, Verb::Direct | Verb::Allow | Verb::Via(_) | Verb::Overlay(_)) => To::Missing,
         };
         let is_direct = way.is_some_and(|way| way.is_direct);
         let addresses =
@@ -128,6 +135,8 @@ impl Route {
             verb: forward.word(verb),
             label: label(verb),
             addresses,
+            isolation,
+            once,
             target,
             permitted: Cell::new(None),
         })
@@ -152,10 +161,29 @@ impl Route {
     }
 }
 
-fn upstream(forward: &Forward, shard: &Rc<Shard>, way: &Rc<Worker>, target: &Rc<Target>, kind: Kind) -> To {
-    let find = |target: &Target| {
-        let key = UpstreamKey { way: way.identity, target: target.clone() };
-        forward.pool().upstream(shard, &key)
+/// What the flows of a request are kept apart by.
+fn isolation(forward: &Forward, user: Option<&Rc<str>>) -> Isolation {
+    Isolation {
+        listener: Some(Arc::clone(&forward.plan().listener)),
+        user: user.map(|user| Rc::from(user.as_bytes())),
+        password: None,
+    }
+}
+
+fn upstream(
+    forward: &Forward,
+    shard: &Rc<Shard>,
+    way: &Rc<Worker>,
+    target: &Rc<Target>,
+    kind: Kind,
+    isolation: &Isolation,
+) -> To {
+    let find = |target: &Target| match way.connect.shares(isolation) {
+        Some(share) => {
+            let key = UpstreamKey { way: way.identity ^ share, target: target.clone() };
+            forward.pool().upstream(shard, &key)
+        }
+        None => Pool::once(shard, UpstreamKey { way: way.identity, target: target.clone() }),
     };
     match way.connect.plain_http() {
         PlainHttp::ToProxy { proxy, authorization, connect } if kind == Kind::Plain => To::Upstream {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::outbound::{Direct, ViaHttp, ViaSocks};
+use shoalway_net::connect::Isolation;
 use shoalway_net::listener::{Accepted, Inbound as _};
 use shoalway_net::tls::Roots;
 use shoalway_net::tls_client::{TlsClient, TlsClientConfig};
@@ -170,6 +171,7 @@ async fn through(
     let session = Session {
         client: "127.0.0.1:1".parse().unwrap(),
         user: None,
+        isolation: Isolation::default(),
         target: Rc::new(Target::parse(target, None).unwrap()),
         limit: Duration::from_secs(5),
         permit: None,

@@ -5,7 +5,9 @@ use crate::h1::{ServerConfig, ServerConnection};
 use crate::pool::{Pool, Upstream, UpstreamKey};
 use crate::service::{Attempt, Failed, Next, Service, Settled, Tunnel};
 use shoalway_net::admission::Admitted;
-use shoalway_net::connect::{Connect, ConnectError, ConnectErrorKind, Connected, LocalFuture, Session};
+use shoalway_net::connect::{
+    Connect, ConnectError, ConnectErrorKind, Connected, Isolation, LocalFuture, Session,
+};
 use shoalway_net::relay::relay;
 use shoalway_net::shard::Shard;
 use shoalway_net::stream::Stream;
@@ -74,6 +76,7 @@ impl Service for ToOne {
     fn session(&self) -> Session {
         Session {
             client: SocketAddr::from(([127, 0, 0, 1], 1)),
+            isolation: Isolation::default(),
             target: Rc::new(Target::new(Host::parse("origin.example").unwrap(), 80)),
             limit: Duration::from_secs(10),
             user: None,

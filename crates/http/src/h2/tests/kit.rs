@@ -10,7 +10,9 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use shoalway_net::admission::Admitted;
-use shoalway_net::connect::{Connect, ConnectError, ConnectErrorKind, Connected, LocalFuture, Session};
+use shoalway_net::connect::{
+    Connect, ConnectError, ConnectErrorKind, Connected, Isolation, LocalFuture, Session,
+};
 use shoalway_net::relay::relay;
 use shoalway_net::shard::Shard;
 use shoalway_net::stream::Stream;
@@ -67,6 +69,7 @@ impl Connect for Opens {
 pub(super) fn session() -> Session {
     Session {
         client: SocketAddr::from(([127, 0, 0, 1], 1)),
+        isolation: Isolation::default(),
         target: Rc::new(Target::new(Host::parse("origin.example").unwrap(), 80)),
         limit: Duration::from_secs(10),
         user: None,
