@@ -8,6 +8,8 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+pub(crate) mod exporter;
+
 /// 32 secret bytes: a key, a pre-shared key, an export. Held at one place of the heap, so that moving the value leaves
 /// no copy behind; overwritten when dropped; never printed; compared in constant time.
 #[derive(Clone)]

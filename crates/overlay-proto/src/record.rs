@@ -4,8 +4,8 @@
 //! ```text
 //! S --> key, iv, next      nonce = iv XOR (0^4 || u64 counter)      S' = next after the record that ends in KEYUP
 //! ```
-//! A sealer ends a record with KEYUP where the rules ask for it, by itself. An opener is told of the KEYUP by whoever
-//! reads the frames. Not here: the frames in a record (`circuit/frame.rs`), where the secrets come from (`create`).
+//! Whoever writes and reads the frames says where a KEYUP stands; when one must and when none may stand is decided here.
+//! Not here: the frames in a record (`circuit`), where the secrets come from (`create`).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use bytes::BytesMut;
@@ -86,21 +86,33 @@ pub struct RecordKeys {
     pub secret: Secret,
 }
 
-/// Why a record was not sealed. Both are errors of the caller, who keeps to [`Sealer::room`].
+/// How the frames of a record end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// Any frame but KEYUP.
+    Frame,
+    /// KEYUP: the next record has a new key.
+    Keyup,
+}
+
+/// Why a record was not sealed. All are errors of the caller; nothing has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealFault {
-    /// Nothing to seal: a record has a byte at least.
-    #[error("an empty record")]
-    Empty,
-    /// More than a record holds.
-    #[error("{0} bytes are more than a record holds")]
-    TooLong(usize),
+    /// A record holds 1 to [`MAX_PLAIN`] bytes.
+    #[error("a record of {0} bytes")]
+    Length(usize),
+    /// [`Sealer::keyup_due`], and the frames do not end in KEYUP.
+    #[error("a key used for too long")]
+    NoKeyup,
+    /// KEYUP within 256 records and 1 s of the last.
+    #[error("a new key too soon")]
+    EarlyKeyup,
 }
 
 /// Why a record ends its circuit (section 6.4: DESTROY 1, keys erased).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordFault {
-    /// Shorter than 17 bytes or longer than [`MAX_RECORD`].
+    /// Shorter than 17 bytes or longer than [`MAX_RECORD`]; in a link's record see [`link::MAX_LINK_PLAIN`].
     #[error("a record of {0} bytes")]
     Length(usize),
     /// It was changed, replayed, reordered or made with another key.
@@ -144,27 +156,32 @@ impl Chain {
         *self = Self::new(self.suite, &next, now);
     }
 
-    /// Protects `buf` from `start` on, in place, and adds the tag.
-    fn seal(&mut self, buf: &mut BytesMut, start: usize) -> Result<(), SealFault> {
-        let length = buf.len();
+    /// Whether a KEYUP would come sooner than the rules permit.
+    fn is_young(&self, now: Moment) -> bool {
+        self.counter < FEWEST && now.since(self.since) < SOONEST
+    }
+
+    /// Protects `buf` from `start` on, in place, and adds the tag. What is there is checked for its length.
+    fn seal(&mut self, buf: &mut BytesMut, start: usize) {
         let plain = buf.get_mut(start..).unwrap_or_default();
+        #[expect(clippy::expect_used, reason = "one nonce protects 64 GiB; records have 16 KiB")]
         let tag = self
             .key
             .seal_in_place_separate_tag(self.nonce(), Aad::empty(), plain)
-            .map_err(|_unspecified| SealFault::TooLong(length))?;
+            .expect("a record of a permitted length");
         buf.extend_from_slice(tag.as_ref());
         self.counter += 1;
-        Ok(())
     }
 
-    /// Opens a record into `out`, which afterwards holds what was in it and nothing else.
+    /// Appends what is in a record to `out`; nothing when it does not open.
     fn open(&mut self, record: &[u8], out: &mut BytesMut) -> Result<(), RecordFault> {
         let length = RecordFault::Length(record.len());
         let (sealed, tag) = record.split_last_chunk::<TAG>().ok_or(length)?;
-        out.resize(sealed.len(), 0);
-        let opened = self.key.open_separate_gather(self.nonce(), Aad::empty(), sealed, tag, out);
-        if opened.is_err() {
-            out.clear();
+        let start = out.len();
+        out.resize(start + sealed.len(), 0);
+        let to = out.get_mut(start..).unwrap_or_default();
+        if self.key.open_separate_gather(self.nonce(), Aad::empty(), sealed, tag, to).is_err() {
+            out.truncate(start);
             return Err(RecordFault::Sealed);
         }
         self.counter += 1;
@@ -182,42 +199,42 @@ impl Sealer {
         Self(Chain::new(keys.suite, &keys.secret, now))
     }
 
-    /// Whether the next record ends in KEYUP. Who must keep a record's exact length (384 bytes around OPEN) sends one
-    /// that holds KEYUP alone first, by sealing an empty one.
+    /// Whether the next record must end in KEYUP: it is the last of its key, or the key is 10 min old.
     #[must_use]
     pub fn keyup_due(&self, now: Moment) -> bool {
         self.0.counter >= RECORDS_OF_A_KEY - 1 || now.since(self.0.since) > TIME_OF_A_KEY
     }
 
-    /// How many bytes of frames the next record takes: [`MAX_PLAIN`], less a KEYUP if one is due.
-    #[must_use]
-    pub fn room(&self, now: Moment) -> usize {
-        if self.keyup_due(now) { MAX_PLAIN - KEYUP_FRAME.len() } else { MAX_PLAIN }
-    }
-
     /// Turns the frames in `buf` from `start` on into a record, in place; what stands before `start` stays, for a
-    /// header that goes with it. Adds KEYUP when one is due, and then goes on to the next key. `buf` grows by [`TAG`]
-    /// and perhaps the 7 bytes of KEYUP: with that much capacity left nothing is copied.
+    /// header that goes with it. `buf` grows by [`TAG`]: with that much capacity left nothing is copied. After
+    /// [`Last::Keyup`] the next record has a new key, and the old one is erased.
     ///
     /// # Errors
-    /// When there are no frames (and no KEYUP is due) or more than [`Sealer::room`]; `buf` is then as it was.
-    pub fn seal(&mut self, buf: &mut BytesMut, start: usize, now: Moment) -> Result<(), SealFault> {
+    /// A length that no record has, or a KEYUP that is missing or too early; `buf` is as it was.
+    pub fn seal(
+        &mut self,
+        buf: &mut BytesMut,
+        start: usize,
+        last: Last,
+        now: Moment,
+    ) -> Result<(), SealFault> {
         let length = buf.len().saturating_sub(start);
-        let due = self.keyup_due(now);
-        if length > self.room(now) {
-            return Err(SealFault::TooLong(length));
+        if !(1..=MAX_PLAIN).contains(&length) {
+            return Err(SealFault::Length(length));
         }
-        if length == 0 && !due {
-            return Err(SealFault::Empty);
+        match last {
+            Last::Frame if self.keyup_due(now) => Err(SealFault::NoKeyup),
+            Last::Keyup if self.0.is_young(now) => Err(SealFault::EarlyKeyup),
+            Last::Frame => {
+                self.0.seal(buf, start);
+                Ok(())
+            }
+            Last::Keyup => {
+                self.0.seal(buf, start);
+                self.0.step(now);
+                Ok(())
+            }
         }
-        if due {
-            buf.extend_from_slice(&KEYUP_FRAME);
-        }
-        self.0.seal(buf, start)?;
-        if due {
-            self.0.step(now);
-        }
-        Ok(())
     }
 }
 
@@ -231,13 +248,12 @@ impl Opener {
         Self(Chain::new(keys.suite, &keys.secret, now))
     }
 
-    /// Opens the next record straight into `out`, which afterwards holds its frames and nothing else. If their last
-    /// one is KEYUP, [`Opener::keyup`] comes before the next record.
+    /// Opens the next record: its frames are written straight to the end of `out`. If the last of them is KEYUP,
+    /// [`Opener::keyup`] comes before the next record.
     ///
     /// # Errors
-    /// The circuit is over; `out` is empty.
+    /// The circuit is over; `out` is as it was.
     pub fn open(&mut self, record: &[u8], out: &mut BytesMut) -> Result<(), RecordFault> {
-        out.clear();
         if record.len() <= TAG || record.len() > MAX_RECORD {
             return Err(RecordFault::Length(record.len()));
         }
@@ -252,7 +268,7 @@ impl Opener {
     /// # Errors
     /// When it came within [`FEWEST`] records and [`SOONEST`] of the last; the circuit is over.
     pub fn keyup(&mut self, now: Moment) -> Result<(), RecordFault> {
-        if self.0.counter < FEWEST && now.since(self.0.since) < SOONEST {
+        if self.0.is_young(now) {
             return Err(RecordFault::EarlyKeyup);
         }
         self.0.step(now);
