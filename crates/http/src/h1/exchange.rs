@@ -280,7 +280,7 @@ impl Exchange {
 
     fn flow_over(&mut self, connection: UpstreamConnection) {
         self.account.addr = Some(connection.addr);
-        if connection.reused || self.way.as_ref().is_some_and(|way| way.connect.shares()) {
+        if connection.reused || self.way.as_ref().is_some_and(|way| way.connect.multiplexes()) {
             self.up.keep = REPLAY;
         }
         self.connection = Some(connection);

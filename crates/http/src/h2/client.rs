@@ -191,7 +191,7 @@ impl Connect for H2Upstream {
         })
     }
 
-    fn shares(&self) -> bool {
+    fn multiplexes(&self) -> bool {
         !self.is_old()
     }
 }
@@ -231,7 +231,7 @@ impl Connect for ForUpgrades {
         })
     }
 
-    fn shares(&self) -> bool {
+    fn multiplexes(&self) -> bool {
         true
     }
 }

@@ -77,7 +77,7 @@ async fn open(
 ) -> Result<UpstreamConnection, ConnectError> {
     match connect.connect(&session).await {
         Ok(connected) => {
-            if !connect.shares() {
+            if !connect.multiplexes() {
                 shard.counters().upstream_connects.add(1);
             }
             Ok(UpstreamConnection { stream: connected.stream, addr: connected.addr, reused: false })
