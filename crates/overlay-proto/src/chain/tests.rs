@@ -92,7 +92,7 @@ fn two_headers_of_one_number_are_a_fork_for_ever() {
     let after_other = next(&network, Some(&other.header().header), START.plus(3 * HOUR));
     for (new, between, why) in [
         (&other, Vec::new(), "the newest itself"),
-        (&after_other, headers(&[other.clone()]), "a header on the way to a newer one"),
+        (&after_other, headers(std::slice::from_ref(&other)), "a header on the way to a newer one"),
     ] {
         let mut chain = knowing(&network, &line[..3]);
         let verdict = chain.accept(&network, new, &between, now());

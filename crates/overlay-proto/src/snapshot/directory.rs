@@ -50,7 +50,7 @@ impl Age {
         }
         match now.0.saturating_sub(published.0) {
             0..=NORMAL_SECONDS => Self::Normal,
-            ..=VALID_SECONDS => Self::Old,
+            age if age <= VALID_SECONDS => Self::Old,
             _ => Self::TooOld,
         }
     }
