@@ -8,9 +8,14 @@
 //! client ── frames ──> Connection (h2 crate) ──> Incoming ── HTTP/1.1 bytes ──> engine
 //!        <── frames ──      over LazyFlush    <── Outgoing <── HTTP/1.1 bytes ──
 //! ```
+//! Two ways lead past the engine, for bytes that are not HTTP: a site's [`claim`] takes a stream over, and a visitor opens
+//! one (`tunnel_client`); both have it as a [`duplex`].
+//!
 //! What could be read in two ways is refused before it becomes HTTP/1.1 ([`request`]). Frames and HPACK are the `h2`
 //! crate's; only this folder names it. Not here: TLS and ALPN (`net`), which protocol a connection speaks (products).
 
+pub mod claim;
+pub mod duplex;
 pub mod fields;
 pub mod request;
 pub mod response;
@@ -22,10 +27,12 @@ mod incoming;
 mod outgoing;
 mod server;
 mod settings;
+mod tunnel_client;
 
 pub use client::{ForUpgrades, H2Upstream, UpstreamScheme};
 pub use request::Form;
 pub use server::{MakeService, ServerH2};
+pub use tunnel_client::{Fields, Page, Refusal, Tunnel, TunnelError, TunnelRequest, Visit, open_tunnel};
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! flushes once after each of its turns. Reading goes through a pooled buffer, so that an idle connection owns none and
 //! nothing is zeroed, and past the [`Scanner`]. Not here: what the frames mean.
 
+use super::claim::TlsExporter;
 use super::flood::Scanner;
 use h2::Reason;
 use shoalway_net::buffers::{Buffer, Class};
@@ -63,6 +64,12 @@ impl Wire {
             blocked: Cell::new(false),
             fault: Cell::new(None),
         })
+    }
+
+    /// Whether the frames travel in TLS 1.3 that has agreed on HTTP/2.
+    pub(super) fn is_tls13_h2(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.stream.is_tls13() && inner.stream.alpn() == Some(b"h2")
     }
 
     /// Why the peer's frames are not read any more, if they are not.
@@ -163,6 +170,12 @@ impl Wire {
         inner.scanner.sent(octets);
         inner.output = Some(output);
         Poll::Ready(Ok(octets))
+    }
+}
+
+impl TlsExporter for Wire {
+    fn export(&self, label: &[u8]) -> Option<[u8; 32]> {
+        self.inner.borrow().stream.exporter(label)
     }
 }
 

@@ -6,11 +6,15 @@
 //! ```
 //! A head that begins has the time of an HTTP/1 head to become whole, whatever else goes on. What a client does to make
 //! work (`flood`), and requests that have no single meaning (`request`), end the connection or
-//! the stream before anything behind it hears of them. Not here: deadlines within an exchange, which the engine keeps.
+//! the stream before anything behind it hears of them. A stream that is claimed (`claim`) leaves the engine's way for good.
+//! Not here: deadlines within an exchange, which the engine keeps.
 
+mod claimed;
 mod stream;
 
+use self::claimed::Claimed;
 use self::stream::{Answer, Asking, Common, ServerStream};
+use super::claim::ClaimOf;
 use super::fields::Malformed;
 use super::flush::{LazyFlush, Wire};
 use super::incoming::Incoming;
@@ -31,6 +35,7 @@ use shoalway_wire::http1::method::Method;
 use shoalway_wire::http1::response::ResponseHead;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -61,6 +66,8 @@ enum Watched {
     Idle,
     /// There are streams, which have deadlines of their own.
     Streams,
+    /// There are streams that were claimed, which have none.
+    Claimed,
     /// A header block has begun, after so many others.
     Head(u64),
 }
@@ -90,6 +97,7 @@ pub struct ServerH2 {
     leaving: Leaving,
     lingered: usize,
     keys: RandomState,
+    claimed: Claimed,
 }
 
 impl ServerH2 {
@@ -128,7 +136,16 @@ impl ServerH2 {
             leaving: Leaving::No,
             lingered: 0,
             keys: RandomState::new(),
+            claimed: Claimed::default(),
         }
+    }
+
+    /// The same, where requests may be claimed: `of` is asked for each, by its authority; `client` is where the
+    /// connection came from.
+    #[must_use]
+    pub fn with_claims(mut self, client: SocketAddr, of: ClaimOf) -> Self {
+        self.claimed.ask(client, of, &self.wire);
+        self
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -167,11 +184,13 @@ impl ServerH2 {
         loop {
             let Phase::Open(connection) = &mut self.phase else { return true };
             match connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => self.open(request, respond),
+                Poll::Ready(Some(Ok((request, respond)))) => self.open(cx, request, respond),
                 Poll::Ready(Some(Err(_)) | None) => return true,
+                Poll::Pending if self.claimed.widen(connection) => {}
                 Poll::Pending => break,
             }
         }
+        self.claimed.sweep();
         if self.leaving != Leaving::Made {
             self.watch(cx);
         }
@@ -197,6 +216,7 @@ impl ServerH2 {
     fn watch(&mut self, cx: &Context<'_>) {
         let watched = match self.wire.unfinished_head() {
             Some(before) => Watched::Head(before),
+            None if self.claimed.is_any() => Watched::Claimed,
             None if self.common.open.get() == 0 => Watched::Idle,
             None => Watched::Streams,
         };
@@ -214,12 +234,21 @@ impl ServerH2 {
             Watched::Idle => self.deadline.after(LEAVE, Wait::Busy),
             Watched::Head(_) => self.deadline.after(self.config.net.head, Wait::Busy),
             Watched::Streams => self.deadline.clear(),
+            Watched::Claimed => self.deadline.after(claimed::LOOK, Wait::Busy),
         }
     }
 
     /// Hands a request to an engine of its own, or refuses it.
-    fn open(&self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    fn open(
+        &mut self,
+        cx: &Context<'_>,
+        request: http::Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+    ) {
         let (parts, body) = request.into_parts();
+        if let Some(accepted) = self.claimed.claim(&parts, &self.wire) {
+            return self.claimed.hand_over(&self.shard, cx.waker(), accepted, respond, body);
+        }
         let mut incoming = Incoming::new();
         let key =
             if parts.extensions.get::<h2::ext::Protocol>().is_some() { self.key() } else { String::new() };
@@ -260,7 +289,8 @@ impl ServerH2 {
         {
             self.leaving = Leaving::Asked;
             connection.graceful_shutdown();
-            if self.common.open.get() == 0 {
+            self.claimed.leave();
+            if self.common.open.get() == 0 && !self.claimed.is_any() {
                 self.deadline.after(LEAVE, Wait::Busy);
             }
         }
@@ -299,6 +329,11 @@ impl ServerH2 {
     fn expired(&mut self, _expiry: Expiry) -> bool {
         self.deadline.clear();
         match (&self.phase, self.leaving) {
+            (Phase::Open(_), Leaving::No | Leaving::Asked) if self.watched == Watched::Claimed => {
+                // Time to see whether the shard drains, which [`ServerH2::turn`] does next.
+                self.deadline.after(claimed::LOOK, Wait::Busy);
+                false
+            }
             (Phase::Handshake(_) | Phase::Lingering | Phase::Over, _) | (Phase::Open(_), Leaving::Made) => {
                 true
             }
@@ -309,7 +344,7 @@ impl ServerH2 {
             (Phase::Open(_), Leaving::No) => {
                 match self.watched {
                     Watched::Head(_) => self.go_away(Reason::ENHANCE_YOUR_CALM),
-                    Watched::Idle | Watched::Streams => self.leave(),
+                    Watched::Idle | Watched::Streams | Watched::Claimed => self.leave(),
                 }
                 false
             }
