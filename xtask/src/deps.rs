@@ -22,6 +22,12 @@ const EDGES: &[Edges] = &[
     Edges { package: "shoalway-types", links: &[], tests: &[] },
     Edges { package: "shoalway-wire", links: &["shoalway-types"], tests: &[] },
     Edges { package: "shoalway-policy", links: &["shoalway-types"], tests: &[] },
+    Edges { package: "shoalway-overlay-proto", links: &["shoalway-types"], tests: &[] },
+    Edges {
+        package: "shoalway-wallet",
+        links: &["shoalway-types", "shoalway-overlay-proto"],
+        tests: &[],
+    },
     Edges {
         package: "shoalway-net",
         links: &["shoalway-types", "shoalway-wire", "shoalway-policy"],
@@ -43,22 +49,49 @@ const EDGES: &[Edges] = &[
         tests: &["shoalway-testkit"],
     },
     Edges {
+        package: "shoalway-overlay",
+        links: &[
+            "shoalway-types",
+            "shoalway-wire",
+            "shoalway-policy",
+            "shoalway-overlay-proto",
+            "shoalway-net",
+            "shoalway-http",
+        ],
+        tests: &["shoalway-testkit", "shoalway-wallet"],
+    },
+    Edges {
         package: "shoalway",
         links: &[
             "shoalway-types",
             "shoalway-wire",
             "shoalway-policy",
+            "shoalway-overlay-proto",
+            "shoalway-wallet",
             "shoalway-net",
             "shoalway-http",
             "shoalway-forward",
             "shoalway-reverse",
+            "shoalway-overlay",
         ],
         tests: &["shoalway-testkit"],
     },
-    Edges { package: "shoalway-testkit", links: &["shoalway-types"], tests: &[] },
+    Edges {
+        package: "shoalway-testkit",
+        links: &["shoalway-types", "shoalway-overlay-proto", "shoalway-wallet"],
+        tests: &[],
+    },
     Edges {
         package: "shoalway-fuzz",
-        links: &["shoalway-types", "shoalway-wire", "shoalway-policy", "shoalway-http", "shoalway"],
+        links: &[
+            "shoalway-types",
+            "shoalway-wire",
+            "shoalway-policy",
+            "shoalway-overlay-proto",
+            "shoalway-wallet",
+            "shoalway-http",
+            "shoalway",
+        ],
         tests: &[],
     },
     Edges { package: "shoalway-bench", links: &[], tests: &[] },
@@ -102,9 +135,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("h2", &["shoalway-http"]),
     ("hyper", &["shoalway", "shoalway-fuzz"]),
     ("schemars", &["shoalway"]),
-    ("serde", &["shoalway", "shoalway-bench", "xtask"]),
+    ("serde", &["shoalway", "shoalway-bench", "shoalway-overlay-proto", "shoalway-wallet", "xtask"]),
     ("socket2", &["shoalway-net", "shoalway-testkit", "shoalway-bench"]),
-    ("toml", &["shoalway", "xtask"]),
+    ("toml", &["shoalway", "shoalway-overlay-proto", "xtask"]),
 ];
 
 /// Fails when an edge, a licence, a source or a reason is not as it should be.
