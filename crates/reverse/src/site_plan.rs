@@ -9,6 +9,7 @@ use crate::retry::RetryPolicy;
 use crate::routes::{FieldName, HostPattern, Hosts, PathPattern, Route, Then, ToUpstream};
 use crate::trusted::Trusted;
 use crate::upstream::{EndpointError, EndpointSpec, Registry, Scheme, Upstream, UpstreamConfig};
+use shoalway_http::h2::claim::Claim;
 use shoalway_net::acme_challenges::AcmeChallenges;
 use shoalway_net::dialer::Dialer;
 use shoalway_net::limits::Limits;
@@ -129,6 +130,9 @@ pub struct Site {
     pub hosts: Vec<HostPattern>,
     /// The first that fits counts; a request that none fits is answered with 404.
     pub routes: Vec<Route>,
+    /// Asked for each of its requests over HTTP/2 before any route; what it claims never was a request of the site. None:
+    /// nobody is asked.
+    pub claim: Option<Arc<dyn Claim>>,
 }
 
 /// What a listener of sites does.
@@ -192,6 +196,7 @@ pub enum PlanError {
 pub struct SitePlan {
     settings: SiteSettings,
     hosts: Hosts,
+    has_claims: bool,
 }
 
 impl SitePlan {
@@ -208,7 +213,8 @@ impl SitePlan {
                 }
             }
         }
-        Ok(Self { settings, hosts })
+        let has_claims = settings.sites.iter().any(|site| site.claim.is_some());
+        Ok(Self { settings, hosts, has_claims })
     }
 
     /// The plan of `shoalway reverse --from ADDR --to URL`: every host, every path, one endpoint. `tls` is for `https`.
@@ -234,7 +240,12 @@ impl SitePlan {
         let backend = Arc::new(Backend { tls, ..Backend::new(upstream, dialer) });
         let then = Then::Upstream(Arc::new(ToUpstream::new(backend)));
         let route = Route::new(PathPattern::any(), then);
-        let site = Site { name: Arc::clone(&listener), hosts: vec![HostPattern::Any], routes: vec![route] };
+        let site = Site {
+            name: Arc::clone(&listener),
+            hosts: vec![HostPattern::Any],
+            routes: vec![route],
+            claim: None,
+        };
         Self::new(SiteSettings::new(listener, vec![site]))
     }
 
@@ -248,6 +259,15 @@ impl SitePlan {
     #[must_use]
     pub const fn hosts(&self) -> &Hosts {
         &self.hosts
+    }
+
+    /// The claim of an authority's site.
+    pub(crate) fn claim_of(&self, authority: &str) -> Option<Arc<dyn Claim>> {
+        if !self.has_claims {
+            return None;
+        }
+        let site = if authority.is_empty() { self.hosts.any() } else { self.hosts.find(authority) };
+        self.settings.sites.get(site?)?.claim.clone()
     }
 
     /// The shard's worker.

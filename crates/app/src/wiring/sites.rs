@@ -76,7 +76,7 @@ fn of_site(site: &SiteSettings, maker: &mut Maker<'_>, rates: &mut RateKeeper) -
     // One for all routes of the site.
     let rate = rates.table(&site.name, site.rate);
     routes.iter_mut().for_each(|route| route.rate.clone_from(&rate));
-    Ok(Site { name: site.name.as_str().into(), hosts: vec![site.host.clone()], routes })
+    Ok(Site { name: site.name.as_str().into(), hosts: vec![site.host.clone()], routes, claim: None })
 }
 
 fn of_route(

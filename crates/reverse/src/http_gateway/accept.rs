@@ -208,11 +208,16 @@ fn serve_h2(
     admitted: Admitted,
 ) {
     let config = Rc::clone(&gateway.server);
-    let slot = Rc::clone(&gateway.slot);
-    let make = move || -> Box<dyn Service> {
-        let current = slot.current().unwrap_or_else(|| Rc::clone(&gateway));
-        Box::new(SiteService::new(current, Rc::clone(&arrival)))
+    let peer = arrival.peer;
+    let current = {
+        let slot = Rc::clone(&gateway.slot);
+        move || slot.current().unwrap_or_else(|| Rc::clone(&gateway))
     };
+    let claim_of = {
+        let current = current.clone();
+        move |authority: &str| current().plan.claim_of(authority)
+    };
+    let make = move || -> Box<dyn Service> { Box::new(SiteService::new(current(), Rc::clone(&arrival))) };
     let connection = ServerH2::new(Rc::clone(shard), config, stream, Form::Origin, Box::new(make), admitted);
-    shard.tasks().spawn(connection);
+    shard.tasks().spawn(connection.with_claims(peer, Box::new(claim_of)));
 }

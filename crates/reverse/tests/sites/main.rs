@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start their own threads")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test every failure is a panic")]
 
+mod claims;
 mod faults;
 mod files;
 mod reload;
@@ -88,6 +89,7 @@ fn sites(all: Vec<(&str, Vec<Route>)>) -> SiteSettings {
         name: host.into(),
         hosts: vec![HostPattern::parse(host).unwrap()],
         routes,
+        claim: None,
     };
     SiteSettings::new("test", all.into_iter().map(site).collect())
 }
