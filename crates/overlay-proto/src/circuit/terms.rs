@@ -279,7 +279,11 @@ pub enum CircuitEvent {
     Pong(Duration),
     /// The circuit takes no new streams; it ends when the last one has.
     Draining,
-    /// The circuit is over and all its streams have had their events: the link's circuit is to be destroyed with
-    /// this code, unless it is gone.
-    Closed(Code),
+    /// The circuit is over and all its streams have had their events. The keys are gone.
+    Closed {
+        /// Why, as CLOSE or the rules have it.
+        reason: Code,
+        /// What the link's circuit is to be destroyed with, unless it is gone.
+        destroy: Code,
+    },
 }

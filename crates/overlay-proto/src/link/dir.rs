@@ -3,7 +3,9 @@
 //! An answer comes in parts that are joined up to the limit of its kind. Not here: what the parts mean (`network.rs`,
 //! `snapshot.rs`, `descriptor.rs`).
 
+use super::terms::LinkEvent;
 use crate::codec::{Malformed, Reader};
+use bytes::Bytes;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,5 +81,48 @@ impl DirGet {
         let number = reader.u64("number")?;
         reader.finish()?;
         Ok(Self { kind, number })
+    }
+}
+
+/// A question under way: the parts of its answer so far.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) kind: DirKind,
+    got: Vec<u8>,
+    /// Its asker has been told that there is no answer; what still comes is dropped.
+    pub(crate) given_up: bool,
+}
+
+impl Question {
+    pub(crate) const fn new(kind: DirKind) -> Self {
+        Self { kind, got: Vec::new(), given_up: false }
+    }
+
+    /// Joins a part; whether it was the last one.
+    ///
+    /// # Errors
+    /// `last` is neither 0 nor 1, an empty part that is not the last, or an answer over the limit of its kind.
+    pub(crate) fn take(&mut self, last: u8, part: &[u8]) -> Result<bool, Malformed> {
+        let last = match last {
+            0 if part.is_empty() => return Err(Malformed("empty part")),
+            0 => false,
+            1 => true,
+            _ => return Err(Malformed("last")),
+        };
+        if self.got.len() + part.len() > self.kind.limit() {
+            return Err(Malformed("length of an answer"));
+        }
+        self.got.extend_from_slice(part);
+        Ok(last)
+    }
+
+    /// The whole answer, unless nobody waits for it.
+    pub(crate) fn into_body(self) -> Option<Bytes> {
+        (!self.given_up).then(|| Bytes::from(self.got))
+    }
+
+    pub(super) fn answered(self) -> Option<LinkEvent> {
+        let kind = self.kind;
+        self.into_body().map(|body| LinkEvent::DirData { kind, body })
     }
 }
