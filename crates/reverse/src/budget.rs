@@ -23,9 +23,9 @@ pub struct BudgetConfig {
 impl BudgetConfig {
     /// Retries: 20 %, 10 a second, 100 saved.
     pub const RETRIES: Self = Self { percent: 20, per_second: 10, most: 100 };
-    /// Retries of streams, of which nothing was sent: one for each, 10 a second, 100 saved. With two of three endpoints
-    /// dead each stream needs one on average, for as long as nobody has been ejected.
-    pub const STREAM_RETRIES: Self = Self { percent: 100, per_second: 10, most: 100 };
+    /// Retries of streams, of which nothing was sent: two for each, 10 a second, 100 saved. With two of three endpoints
+    /// dead each stream may need them, for as long as nobody has been ejected.
+    pub const STREAM_RETRIES: Self = Self { percent: 200, per_second: 10, most: 100 };
     /// Hedges: 5 %, 1 a second, 20 saved.
     pub const HEDGES: Self = Self { percent: 5, per_second: 1, most: 20 };
     /// Nothing at all.

@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod bounds;
 mod dns;
 mod exits;
 mod limits;

@@ -8,11 +8,13 @@
     reason = "the doc comments are what users read in help and schema: brackets in them are theirs"
 )]
 
+mod bounds;
 mod reverse;
 
+pub use bounds::{BreakerSection, OutlierSection, RetrySection, StreamRetrySection};
 pub use reverse::{
     AcceptMode, HealthSection, ProxyHeader, SiteSection, SiteTimeouts, StreamSection, StreamTimeouts,
-    UpstreamTlsSection,
+    UpstreamProtocol, UpstreamTlsSection,
 };
 
 use super::at::{At, Many};

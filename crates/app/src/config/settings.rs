@@ -7,8 +7,8 @@
 mod reverse;
 
 pub use reverse::{
-    Balance, Check, HashBy, Limit, RouteAction, RouteSettings, SiteSettings, SiteTimes, StreamSettings,
-    StreamTimes, Transport, UpstreamSettings, UpstreamTls,
+    Balance, Bounds, Check, HashBy, Limit, RouteAction, RouteSettings, SiteSettings, SiteTimes,
+    StreamSettings, StreamTimes, Transport, UpstreamSettings, UpstreamTls,
 };
 
 use super::file::{Level, LogFormat, LogPrivacy, MessageLevel};

@@ -26,7 +26,7 @@ pub enum Kind {
     Table(BTreeMap<String, Shape>),
     /// A table whose keys are names chosen by the user.
     Named(Box<Shape>),
-    /// A string; the format is `time`, `size`, `rate`, `memory`, or empty.
+    /// A string; the format is `time`, `size`, `rate`, `share`, `memory`, or empty.
     Text {
         /// What the string holds.
         format: String,
@@ -56,6 +56,7 @@ impl Kind {
                 "" => "a string".into(),
                 "time" | "time or off" => "a time in quotes, such as \"10s\"".into(),
                 "rate" => "a rate in quotes, such as \"64 B/s\"".into(),
+                "share" => "a share in quotes, such as \"50%\"".into(),
                 "memory" => "a share or size in quotes, such as \"50%\" or \"512 MiB\"".into(),
                 _ => "a size in quotes, such as \"64 KiB\"".into(),
             },
@@ -186,6 +187,8 @@ mod tests {
                 "sites.NAME.routes",
                 "sites.NAME.trusted",
                 "sites.NAME.health.status",
+                "sites.NAME.retries.on",
+                "sites.NAME.retries.status",
                 "streams.NAME.listen",
                 "streams.NAME.to",
                 "streams.NAME.trusted",

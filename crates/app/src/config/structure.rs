@@ -211,7 +211,7 @@ fn mismatch(kind: &Kind, found: &DeValue<'_>, place: Place, key: &str) -> Proble
         let unit = match format.as_str() {
             "time" | "time or off" => "s",
             "rate" => " B/s",
-            "memory" => "%",
+            "memory" | "share" => "%",
             _ => " KiB",
         };
         let problem = Problem::new(Code::NoUnit, place, format!("`{key}` needs a unit: `{number}`"));

@@ -125,7 +125,10 @@ fn backend(settings: &UpstreamSettings, maker: &mut Maker<'_>) -> Result<Arc<Bac
         return Ok(backend);
     }
     let mut backend = Backend::new(maker.upstream(settings)?, maker.dialer().clone());
-    backend.tls = maker.client(settings)?;
+    backend.protocol = settings.tls.protocol;
+    backend.tls = maker.client(settings, backend.protocol)?;
+    backend.tls_older = maker.client(settings, Protocol::H1)?;
+    backend.retry = settings.bounds.retry;
     backend.tls_name.clone_from(&settings.tls.sni);
     backend.identity = identity(settings);
     backend.key = match &settings.balance.hash {
@@ -145,6 +148,6 @@ fn backend(settings: &UpstreamSettings, maker: &mut Maker<'_>) -> Result<Arc<Bac
 fn identity(settings: &UpstreamSettings) -> u64 {
     let mut hasher = DefaultHasher::new();
     let tls = &settings.tls;
-    (&tls.ca, &tls.sni, &tls.identity, Protocol::H1).hash(&mut hasher);
+    (&tls.ca, &tls.sni, &tls.identity, tls.protocol).hash(&mut hasher);
     hasher.finish()
 }

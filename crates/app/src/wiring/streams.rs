@@ -162,6 +162,8 @@ pub(super) fn believed(trusted: Option<&[Cidr]>) -> CidrSet {
 
 fn stream_limits(stream: &StreamSettings, from: &Ground<'_>) -> StreamLimits {
     let general = limits(&from.settings.limits, from.connections);
+    // All of a stream's upstreams are bounded alike.
+    let first = stream.to.iter().chain(stream.sni.iter().map(|(_, upstream)| upstream)).next();
     StreamLimits {
         head: general.head,
         connect: stream.timeouts.connect.unwrap_or(general.connect),
@@ -171,6 +173,7 @@ fn stream_limits(stream: &StreamSettings, from: &Ground<'_>) -> StreamLimits {
             None => general.tunnel_idle,
         },
         total: stream.timeouts.total,
+        tries: first.map_or(StreamLimits::default().tries, |upstream| upstream.bounds.retry.tries),
         ..StreamLimits::default()
     }
 }

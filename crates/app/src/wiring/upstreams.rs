@@ -11,10 +11,10 @@ use shoalway_net::clock;
 use shoalway_net::dialer::Dialer;
 use shoalway_net::tls::Roots;
 use shoalway_net::tls_client::{Identity, TlsClient, TlsClientConfig};
-use shoalway_reverse::balance::{BalanceConfig, StickySecret};
+use shoalway_reverse::balance::{BalanceConfig, Panic, StickySecret};
 use shoalway_reverse::health::checks::ChecksConfig;
 use shoalway_reverse::health::probe::Prober;
-use shoalway_reverse::site_plan::Backend;
+use shoalway_reverse::site_plan::{Backend, Protocol};
 use shoalway_reverse::upstream::{Registry, Upstream, UpstreamConfig};
 use std::collections::HashMap;
 use std::io::Read;
@@ -112,7 +112,7 @@ impl<'a> Maker<'a> {
         };
         let prober = Prober {
             dialer: self.dialer.clone(),
-            tls: self.client(settings)?,
+            tls: self.client(settings, Protocol::H1)?,
             sni: settings.tls.sni.clone(),
         };
         let checks = settings.checks.clone().map(|Check { probe, health }| ChecksConfig { probe, health });
@@ -121,19 +121,24 @@ impl<'a> Maker<'a> {
         Ok(upstream)
     }
 
-    /// TLS towards these upstreams; none when nothing is `https`.
+    /// TLS towards these upstreams that offers this much; none when nothing is `https`.
     ///
     /// # Errors
     /// [`WiringError`] when a certificate cannot be used.
-    pub(super) fn client(&mut self, settings: &UpstreamSettings) -> Result<Option<TlsClient>, WiringError> {
+    pub(super) fn client(
+        &mut self,
+        settings: &UpstreamSettings,
+        protocol: Protocol,
+    ) -> Result<Option<TlsClient>, WiringError> {
         if !settings.has_https() {
             return Ok(None);
         }
-        if let Some((_, client)) = self.clients.iter().find(|(tls, _)| *tls == settings.tls) {
+        let tls = UpstreamTls { protocol, ..settings.tls.clone() };
+        if let Some((_, client)) = self.clients.iter().find(|(known, _)| *known == tls) {
             return Ok(Some(client.clone()));
         }
-        let client = client(&settings.tls)?;
-        self.clients.push((settings.tls.clone(), client.clone()));
+        let client = client(&tls)?;
+        self.clients.push((tls, client.clone()));
         Ok(Some(client))
     }
 
@@ -144,15 +149,19 @@ impl<'a> Maker<'a> {
 }
 
 fn config(settings: &UpstreamSettings, secret: &StickySecret) -> UpstreamConfig {
-    let balance = &settings.balance;
+    let UpstreamSettings { balance, bounds, .. } = settings;
     let mut config = UpstreamConfig::new(settings.name.as_str(), settings.endpoints.clone());
     config.finders.clone_from(&settings.finders);
     config.balance = BalanceConfig {
         algorithm: balance.algorithm,
         sticky: balance.sticky.is_some().then(|| secret.clone()),
         slow_start: balance.slow_start,
+        panic: Panic { below: bounds.panic_below, ..BalanceConfig::default().panic },
         ..BalanceConfig::default()
     };
+    config.breaker = bounds.breaker;
+    config.retries = bounds.budget;
+    config.outlier = bounds.outlier;
     config
 }
 
@@ -165,7 +174,14 @@ fn client(tls: &UpstreamTls) -> Result<TlsClient, WiringError> {
         Some((cert, key)) => Some(Identity { cert_chain: read(cert)?, key: read(key)? }),
         None => None,
     };
-    let config = TlsClientConfig { roots, identity, ..TlsClientConfig::default() };
+    // A server that sees no offer speaks HTTP/1.1.
+    let alpn: &[&[u8]] = match tls.protocol {
+        Protocol::H1 => &[],
+        Protocol::H2 => &[b"h2"],
+        Protocol::Either => &[b"h2", b"http/1.1"],
+    };
+    let alpn = alpn.iter().map(|name| name.to_vec()).collect();
+    let config = TlsClientConfig { roots, identity, alpn };
     TlsClient::new(&config).map_err(WiringError::UpstreamTls)
 }
 

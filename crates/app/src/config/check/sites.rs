@@ -2,6 +2,7 @@
 //!
 //! Not here: routes (`routes`), what they send to (`upstreams`), who listens where (`places`).
 
+use super::bounds::{self, Retries, Tables};
 use super::listeners::{address, tls};
 use super::places::{By, Manner, Places, leads_to};
 use super::upstreams::{self, Found, Kind};
@@ -76,6 +77,15 @@ fn site(
     let balance =
         upstreams::balance(&section.balance, section.sticky.as_ref(), &section.slow_start, Kind::Site, check);
     let checks = section.health.as_ref().and_then(|health| upstreams::health(health, Kind::Site, check));
+    let bounds = bounds::bounds(
+        &Tables {
+            breaker: &section.breaker,
+            retries: Retries::Site(&section.retries),
+            outliers: &section.outliers,
+            panic_below: &section.panic_below,
+        },
+        check,
+    );
     let main = upstreams::list(&section.to, Kind::Site, check);
     leads_away(&main, &section.to.items().iter().map(At::place).collect::<Vec<_>>(), &listen, check);
     let read = routes::routes(&section.routes, &listen, check);
@@ -89,6 +99,7 @@ fn site(
         balance: balance.clone(),
         checks: checks.clone(),
         tls: tls.clone(),
+        bounds,
     };
     let to = (!section.to.items().is_empty()).then(|| upstream(name.to_owned(), main, &tls_out));
     let routes = routes::named(name, read, |name, found| upstream(name, found, &tls_out));

@@ -3,6 +3,7 @@
 //! Not here: what they send to (`upstreams`), who listens where (`places`).
 
 use super::Check;
+use super::bounds::{self, Retries, Tables};
 use super::exits::is_usable_name;
 use super::listeners::address_text;
 use super::places::{By, Places};
@@ -48,6 +49,15 @@ fn stream(name: &str, section: &StreamSection, places: &mut Places, check: &mut 
     };
     let balance = upstreams::balance(&section.balance, None, &section.slow_start, kind, check);
     let checks = section.health.as_ref().and_then(|health| upstreams::health(health, kind, check));
+    let bounds = bounds::bounds(
+        &Tables {
+            breaker: &section.breaker,
+            retries: Retries::Stream(&section.retries),
+            outliers: &section.outliers,
+            panic_below: &section.panic_below,
+        },
+        check,
+    );
     let upstream = |name: String, to: &Many, check: &mut Check<'_>| {
         let found = upstreams::list(to, kind, check);
         let at: Vec<Place> = to.items().iter().map(At::place).collect();
@@ -59,6 +69,7 @@ fn stream(name: &str, section: &StreamSection, places: &mut Places, check: &mut 
             balance: balance.clone(),
             checks: checks.clone(),
             tls: UpstreamTls::default(),
+            bounds,
         }
     };
     let to =

@@ -136,6 +136,20 @@ impl Check<'_> {
         Memory::Share(50)
     }
 
+    /// A share in whole percent within bounds; a mistake is noted.
+    pub(super) fn share(&mut self, key: &str, at: &At<String>, bounds: RangeInclusive<u32>) -> u32 {
+        let share = at.get().trim().strip_suffix('%').and_then(|share| share.trim().parse::<u32>().ok());
+        match share {
+            Some(share) if bounds.contains(&share) => return share,
+            Some(_) => {
+                let range = format!("from {}% to {}%", bounds.start(), bounds.end());
+                self.out_of_range(key, at, &range);
+            }
+            None => self.no_quantity(key, at, "a share", "%", "50%"),
+        }
+        *bounds.start()
+    }
+
     fn out_of_range(&mut self, key: &str, at: &At<String>, range: &str) {
         let problem =
             Problem::new(Code::Range, at.place(), format!("`{key}` is out of range: `{}`", at.get().trim()));

@@ -7,7 +7,7 @@ use super::units::parse_time;
 use super::{Check, unknown_word};
 use crate::config::at::{At, Many, Place};
 use crate::config::catalogue::Code;
-use crate::config::file::{HealthSection, UpstreamTlsSection};
+use crate::config::file::{HealthSection, UpstreamProtocol, UpstreamTlsSection};
 use crate::config::report::Problem;
 use crate::config::settings::{self, Balance, HashBy, Limit, UpstreamTls};
 use shoalway_policy::Cidr;
@@ -16,6 +16,7 @@ use shoalway_reverse::discovery::{Finder, file as lines};
 use shoalway_reverse::health::HealthConfig;
 use shoalway_reverse::health::probe::{HttpProbe, Probe, ProbeKind};
 use shoalway_reverse::retry::StatusSet;
+use shoalway_reverse::site_plan::Protocol;
 use shoalway_reverse::upstream::{Address, EndpointSpec, Scheme};
 use shoalway_types::{DomainName, Host};
 use std::ops::RangeInclusive;
@@ -293,7 +294,8 @@ fn http_probe(path: &At<String>, section: &HealthSection, check: &mut Check<'_>)
     })
 }
 
-fn status_range(text: &str) -> Option<RangeInclusive<u16>> {
+/// One status, or a range of them.
+pub(super) fn status_range(text: &str) -> Option<RangeInclusive<u16>> {
     let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (100..600).contains(status));
     let range = match text.split_once('-') {
         Some((from, to)) => status(from)?..=status(to)?,
@@ -319,10 +321,11 @@ pub(super) fn tls(
     check: &mut Check<'_>,
 ) -> UpstreamTls {
     let Some(section) = section else { return UpstreamTls::default() };
-    let UpstreamTlsSection { ca, sni, client_cert, client_key } = section;
-    let first = [ca, sni, client_cert, client_key].into_iter().flatten().next();
-    if let (false, Some(at)) = (has_https, first) {
-        check.no_effect(at.place(), "upstream", "no upstream of this site is https");
+    let UpstreamTlsSection { ca, sni, client_cert, client_key, protocol } = section;
+    let first = [ca, sni, client_cert, client_key].into_iter().flatten().next().map(At::place);
+    let first = first.or_else(|| protocol.is_written().then(|| protocol.place()));
+    if let (false, Some(place)) = (has_https, first) {
+        check.no_effect(place, "upstream", "no upstream of this site is https");
     }
     for (key, other, name) in
         [(client_cert, client_key, "client_cert"), (client_key, client_cert, "client_key")]
@@ -341,7 +344,13 @@ pub(super) fn tls(
     }
     content.extend([&ca, &cert, &key].into_iter().flatten().map(|file| file.text.clone()));
     let sni = sni.as_ref().and_then(|at| host(at, check));
-    UpstreamTls { ca: ca.map(|file| file.path), sni, identity: cert.zip(key).map(|(c, k)| (c.path, k.path)) }
+    let protocol = match protocol.get() {
+        UpstreamProtocol::Http1 => Protocol::H1,
+        UpstreamProtocol::H2 => Protocol::H2,
+        UpstreamProtocol::Auto => Protocol::Either,
+    };
+    let identity = cert.zip(key).map(|(c, k)| (c.path, k.path));
+    UpstreamTls { ca: ca.map(|file| file.path), sni, identity, protocol }
 }
 
 fn host(at: &At<String>, check: &mut Check<'_>) -> Option<Host> {

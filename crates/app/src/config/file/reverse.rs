@@ -3,7 +3,7 @@
 //! The doc comments here are the text of `config schema` and `config explain`. Not here: whether a value makes sense
 //! (`check/sites`, `check/streams`).
 
-use super::{At, Many, TlsSection};
+use super::{At, BreakerSection, Many, OutlierSection, RetrySection, StreamRetrySection, TlsSection};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,6 +38,16 @@ pub struct SiteSection {
     /// How the upstreams are asked whether they are well. Without this key only the requests themselves tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSection>,
+    /// When an upstream is put aside for its failures.
+    pub outliers: OutlierSection,
+    /// With fewer of the upstreams well than this, all of them are used: so many failures at once are more likely a fault
+    /// of the checks. Only where there are four or more. 0%: never.
+    #[schemars(extend("format" = "share"))]
+    pub panic_below: At<String>,
+    /// How much of these upstreams may be under way at once.
+    pub breaker: BreakerSection,
+    /// What is tried again, and how often.
+    pub retries: RetrySection,
     /// Speak TLS with clients, HTTP/2 included. Without this key the site is plain HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSection>,
@@ -70,6 +80,10 @@ impl Default for SiteSection {
             sticky: None,
             slow_start: At::default_of("0s"),
             health: None,
+            outliers: OutlierSection::default(),
+            panic_below: At::default_of("50%"),
+            breaker: BreakerSection::default(),
+            retries: RetrySection::default(),
             tls: None,
             upstream: None,
             timeouts: None,
@@ -101,6 +115,17 @@ pub struct StreamSection {
     /// How the upstreams are asked whether they are well. Without this key only the connections themselves tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSection>,
+    /// When an upstream is put aside for its failures.
+    pub outliers: OutlierSection,
+    /// With fewer of the upstreams well than this, all of them are used: so many failures at once are more likely a fault
+    /// of the checks. Only where there are four or more. 0%: never.
+    #[schemars(extend("format" = "share"))]
+    pub panic_below: At<String>,
+    /// How much of these upstreams may be under way at once. Of connections only `connections`, `pending` and `retries`
+    /// count, of datagrams none.
+    pub breaker: BreakerSection,
+    /// How often another upstream is tried.
+    pub retries: StreamRetrySection,
     /// Times of this stream alone; what is not set here is as in [limits].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<StreamTimeouts>,
@@ -129,6 +154,10 @@ impl Default for StreamSection {
             balance: At::default_of("p2c"),
             slow_start: At::default_of("0s"),
             health: None,
+            outliers: OutlierSection::default(),
+            panic_below: At::default_of("50%"),
+            breaker: BreakerSection::default(),
+            retries: StreamRetrySection::default(),
             timeouts: None,
             rate: None,
             proxy_protocol: At::default_of(false),
@@ -189,7 +218,7 @@ impl Default for HealthSection {
 }
 
 /// TLS towards upstreams. All files are PEM and relative to the file that names them.
-#[derive(Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamTlsSection {
     /// Certificates of the authorities that upstreams are trusted by, instead of those of this computer.
@@ -204,6 +233,32 @@ pub struct UpstreamTlsSection {
     /// Private key of `client_cert`, readable by its owner alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_key: Option<At<String>>,
+    /// Which HTTP is spoken. WebSockets go over HTTP/1.1 where an upstream does not take them over HTTP/2.
+    pub protocol: At<UpstreamProtocol>,
+}
+
+impl Default for UpstreamTlsSection {
+    fn default() -> Self {
+        Self {
+            ca: None,
+            sni: None,
+            client_cert: None,
+            client_key: None,
+            protocol: At::default_of(UpstreamProtocol::Http1),
+        }
+    }
+}
+
+/// Which HTTP is spoken to `https` upstreams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; an upstream that does not take it up cannot be reached.
+    H2,
+    /// What the upstream chooses, HTTP/2 where it can.
+    Auto,
 }
 
 /// Times of one site.

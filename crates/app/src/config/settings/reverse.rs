@@ -7,11 +7,16 @@ use super::TlsSettings;
 use crate::config::file::{AcceptMode, ProxyHeader};
 use shoalway_policy::{Cidr, Rate};
 use shoalway_reverse::balance::Algorithm;
+use shoalway_reverse::breaker::BreakerLimits;
+use shoalway_reverse::budget::BudgetConfig;
 use shoalway_reverse::discovery::Finder;
 use shoalway_reverse::health::HealthConfig;
 use shoalway_reverse::health::probe::Probe;
+use shoalway_reverse::outlier::OutlierConfig;
+use shoalway_reverse::retry::RetryPolicy;
 use shoalway_reverse::routes::{FieldEdit, HostPattern, HostPolicy, PathPattern, Redirect, Rewrite, When};
-use shoalway_reverse::upstream::EndpointSpec;
+use shoalway_reverse::site_plan::Protocol;
+use shoalway_reverse::upstream::{EndpointSpec, Percent};
 use shoalway_types::{ByteCount, Host};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -58,6 +63,23 @@ pub struct UpstreamSettings {
     pub checks: Option<Check>,
     /// TLS towards `https` endpoints.
     pub tls: UpstreamTls,
+    /// Bounds and second chances.
+    pub bounds: Bounds,
+}
+
+/// How much may be under way, what is tried again, who is put aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// How much may be under way.
+    pub breaker: BreakerLimits,
+    /// What is tried again; of streams only how often.
+    pub retry: RetryPolicy,
+    /// How much of that.
+    pub budget: BudgetConfig,
+    /// Who is put aside.
+    pub outlier: OutlierConfig,
+    /// With fewer healthy, health is not believed.
+    pub panic_below: Percent,
 }
 
 /// Checks of endpoints.
@@ -104,6 +126,8 @@ pub struct UpstreamTls {
     pub sni: Option<Host>,
     /// Certificate and key to show.
     pub identity: Option<(PathBuf, PathBuf)>,
+    /// Which HTTP is spoken.
+    pub protocol: Protocol,
 }
 
 /// One route.

@@ -1,0 +1,140 @@
+//! Staying up, as a whole program: bounds, retries, ejection, and HTTP/2 towards upstreams.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test reads best so, and opens its own sockets"
+)]
+
+use shoalway_testkit::{
+    Origin, PATIENCE, Proxy, RawClient, Refusing, Reply, Response, TcpEcho, TestCa, eventually,
+};
+use std::net::SocketAddr;
+
+const BIN: &str = env!("CARGO_BIN_EXE_shoalway");
+
+/// A reverse proxy with this configuration and no forward proxy.
+fn reverse(config: &str) -> Proxy {
+    Proxy::builder(BIN).unset("proxy.listen").set("runtime.shards", 1).config(config).start()
+}
+
+/// A site for any host with these lines.
+fn site(lines: &str) -> String {
+    format!("[sites.\"*\"]\nlisten = \"127.0.0.1:0\"\n{lines}\n")
+}
+
+fn to(addrs: &[SocketAddr]) -> String {
+    let urls: Vec<String> = addrs.iter().map(|addr| format!("\"http://{addr}\"")).collect();
+    format!("to = [{}]\n", urls.join(", "))
+}
+
+fn ask(addr: SocketAddr, method: &str) -> Response {
+    let mut client = RawClient::connect(addr);
+    client.send(format!(
+        "{method} / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    ));
+    client.read_response()
+}
+
+#[test]
+fn https_upstreams_speak_what_the_key_says() {
+    let ca = TestCa::new();
+    let issued = ca.issue(&["inner.test"]);
+    let plain = Origin::start(Reply::ok("over HTTP/2"));
+    let (cert, key) = (issued.cert.display(), issued.key.display());
+    let newer = reverse(&format!(
+        "[sites.\"*\"]\nlisten = \"127.0.0.1:0\"\ntls = {{ cert = \"{cert}\", key = \"{key}\" }}\n{}",
+        to(&[plain.addr()])
+    ));
+    let older = Origin::tls(&ca.issue(&["inner.test"]), Reply::ok("over HTTP/1.1"));
+    let ca_file = ca.file().display().to_string();
+    for (protocol, addr, wanted) in [
+        ("http1", newer.listening("sites.*"), "over HTTP/2"),
+        ("h2", newer.listening("sites.*"), "over HTTP/2"),
+        ("auto", newer.listening("sites.*"), "over HTTP/2"),
+        ("http1", older.addr(), "over HTTP/1.1"),
+        ("auto", older.addr(), "over HTTP/1.1"),
+        ("h2", older.addr(), ""),
+    ] {
+        let proxy = reverse(&site(&format!(
+            "to = \"https://{addr}\"\nupstream = {{ ca = \"{ca_file}\", sni = \"inner.test\", protocol = \"{protocol}\" }}"
+        )));
+        for _ in 0..3 {
+            let answer = ask(proxy.listening("sites.*"), "GET");
+            match wanted {
+                "" => assert_eq!(answer.status, 502, "{protocol}"),
+                wanted => assert_eq!((answer.status, answer.text().as_str()), (200, wanted), "{protocol}"),
+            }
+        }
+        let opened = proxy.metrics().sum("shoalway_upstream_connects_total", &[]);
+        assert_eq!(opened, if wanted.is_empty() { 0.0 } else { 1.0 }, "{protocol}");
+    }
+}
+
+#[test]
+fn a_request_over_the_bound_is_refused_with_the_breakers_name() {
+    let origin = Origin::start(Reply::hang());
+    let proxy = reverse(&site(&format!("{}breaker = {{ requests = 1 }}", to(&[origin.addr()]))));
+    let addr = proxy.listening("sites.*");
+    let mut first = RawClient::connect(addr);
+    first.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
+    assert_eq!(origin.wait_for_requests(1).len(), 1);
+    let answer = ask(addr, "GET");
+    assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("5")));
+    assert!(answer.header("Proxy-Status").unwrap().contains("breaker_requests"), "{}", answer.head);
+}
+
+#[test]
+fn tries_kinds_and_statuses_are_the_operators() {
+    let (good, dead) = (Origin::start(Reply::ok("good")), Refusing::start());
+    let bad = Origin::start(Reply::ok("bad").status(500));
+    let spread = "balance = \"round-robin\"\noutliers = { most = \"0%\" }\n";
+    for (others, retries, all_good) in [
+        (dead.addr(), "{ tries = 3 }", true),
+        (dead.addr(), "{ tries = 1 }", false),
+        (dead.addr(), "{ on = [\"broken\", \"timeout\"] }", false),
+        (dead.addr(), "{ budget = \"0%\", least = 0 }", false),
+        (bad.addr(), "{ }", false),
+        (bad.addr(), "{ status = [\"500-504\"] }", true),
+    ] {
+        let lines = format!("{}{spread}retries = {retries}", to(&[others, good.addr()]));
+        let proxy = reverse(&site(&lines));
+        let addr = proxy.listening("sites.*");
+        let got = (0..6).filter(|_| ask(addr, "GET").status == 200).count();
+        assert_eq!(got, if all_good { 6 } else { 3 }, "{retries}");
+    }
+}
+
+#[test]
+fn an_upstream_is_put_aside_after_as_many_failures_as_the_key_says() {
+    let (good, dead) = (Origin::start(Reply::ok("good")), Refusing::start());
+    let lines = "balance = \"round-robin\"\noutliers = { failures = 1, out = \"1h\", longest = \"1h\" }";
+    let proxy = reverse(&site(&format!("{}{lines}", to(&[dead.addr(), good.addr()]))));
+    for _ in 0..4 {
+        assert_eq!(ask(proxy.listening("sites.*"), "GET").status, 200);
+    }
+    eventually(PATIENCE, "the ejection", || {
+        (proxy.metrics().sum("shoalway_upstream_healthy", &[("upstream", "*")]) == 1.0).then_some(())
+    });
+    assert_eq!(proxy.metrics().sum("shoalway_endpoint_failures_total", &[("upstream", "*")]), 1.0);
+}
+
+#[test]
+fn two_dead_endpoints_of_three_cost_a_stream_no_connection() {
+    let echo = TcpEcho::start();
+    let (one, two) = (Refusing::start(), Refusing::start());
+    let proxy = reverse(&format!(
+        "[streams.s]\nlisten = \"127.0.0.1:0\"\nto = [\"{}\", \"{}\", \"{}\"]\noutliers = {{ most = \"0%\" }}\n\
+         balance = \"round-robin\"\n",
+        one.addr(),
+        two.addr(),
+        echo.addr()
+    ));
+    let addr = proxy.listening("streams.s");
+    for _ in 0..120 {
+        RawClient::connect(addr).send("hello").expect("hello");
+    }
+    assert_eq!(echo.connections(), 120);
+}
