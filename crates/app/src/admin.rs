@@ -3,7 +3,7 @@
 //! | Path | Port | Socket | Answer |
 //! |---|---|---|---|
 //! | `GET /healthz` | yes | yes | 200 while the process lives |
-//! | `GET /readyz` | yes | yes | 200, or 503 while starting or draining |
+//! | `GET /readyz` | yes | yes | 200, or 503 while starting or draining; sites that have no certificate yet are named |
 //! | `GET /metrics` | yes | yes | Prometheus text |
 //! | `GET /status` | yes | yes | JSON without clients, users and destinations |
 //! | `GET /upstreams` | yes | yes | JSON: every endpoint and how it fares |
@@ -188,7 +188,8 @@ async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
         Phase::Ready => StatusCode::OK,
         Phase::Starting | Phase::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (code, format!("{}\n", state.word()))
+    let missing = certs::missing(shared.certs.load().as_deref());
+    (code, format!("{}\n{missing}", state.word()))
 }
 
 async fn metrics_page(State(shared): State<Shared>) -> Response {
@@ -196,7 +197,11 @@ async fn metrics_page(State(shared): State<Shared>) -> Response {
 }
 
 async fn status_page(State(shared): State<Shared>) -> Response {
-    json_answer(StatusCode::OK, &status(&shared.board))
+    let mut status = status(&shared.board);
+    if let Some(object) = status.as_object_mut() {
+        object.insert("certificates".to_owned(), certs::brief(shared.certs.load().as_deref()));
+    }
+    json_answer(StatusCode::OK, &status)
 }
 
 async fn upstreams_page(State(shared): State<Shared>) -> Response {

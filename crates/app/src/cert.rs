@@ -21,6 +21,7 @@ mod problem;
 mod record;
 mod renewal;
 mod settings;
+mod staple;
 mod storage;
 mod transport;
 
@@ -34,6 +35,7 @@ pub use renewal::Window;
 pub use settings::{
     Authority, CertSettings, ChallengeKind, LETS_ENCRYPT, LETS_ENCRYPT_STAGING, default_storage,
 };
+pub use staple::{Staple, StapleError};
 pub use storage::{Lock, Storage};
 
 use std::time::{Duration, SystemTime};

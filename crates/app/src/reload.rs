@@ -160,6 +160,7 @@ async fn swap(running: &mut Running, mut new: Prepared) -> Result<(), StartError
     }
     running.messages.set_level(new.settings.log.level);
     running.parts = new.built.parts;
+    running.keep();
     running.upstreams = upstreams;
     running.left = left;
     running.settings = new.settings;

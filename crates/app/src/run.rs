@@ -12,6 +12,7 @@ pub mod board;
 pub mod events;
 pub mod failure;
 pub mod holder;
+pub mod keeping;
 pub mod listeners;
 pub mod messages;
 pub mod notify;

@@ -14,6 +14,7 @@ mod sites;
 mod streams;
 mod upstreams;
 
+use crate::cert::{CertError, CertKeeper};
 use crate::config::Settings;
 use crate::config::settings::{Fingerprints, LimitSettings, Reach as ReachSetting};
 use crate::run::listeners::{Listening, Role};
@@ -35,7 +36,7 @@ use shoalway_wire::http1;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use certificates::SiteCertificates;
 use forward::{Forward, tls_client, tls_server};
@@ -71,6 +72,9 @@ pub enum WiringError {
     /// Certificate and key of a site cannot be used.
     #[error("the certificate of a site cannot be used: {0}")]
     SiteCertificate(#[source] TlsConfigError),
+    /// There is no place to keep certificates.
+    #[error("certificates cannot be kept: {0}")]
+    Keeping(#[source] CertError),
     /// Sites do not go together.
     #[error("sites: {0}")]
     Sites(#[source] PlanError),
@@ -121,9 +125,15 @@ impl Parts {
         self.certificates.take_force();
     }
 
+    /// Who keeps certificates, if any are to be kept.
+    #[must_use]
+    pub fn keeper(&self) -> Option<Arc<CertKeeper>> {
+        self.certificates.keeper().map(Arc::clone)
+    }
+
     /// Reads certificates of sites again whose files have changed. Looks at files, so not on a shard.
     pub fn look_again_at_certificates(&mut self) {
-        self.certificates.look_again();
+        self.certificates.look_again(SystemTime::now());
     }
 }
 
@@ -212,7 +222,7 @@ pub fn build(
     let dialer = Dialer::new(resolver.clone(), Arc::new(guard(settings, from)), config);
     let (upstreams, streams, certificates) = match before {
         Some(old) => (old.upstreams.clone(), old.streams.clone(), old.certificates.clone()),
-        None => (Keeper::new()?, StreamKeeper::default(), SiteCertificates::default()),
+        None => (Keeper::new()?, StreamKeeper::default(), SiteCertificates::new()),
     };
     let mut parts = Parts {
         fingerprints: settings.fingerprints,
@@ -224,6 +234,8 @@ pub fn build(
         certificates,
         rates: before.map(|old| old.rates.clone()).unwrap_or_default(),
     };
+    let same_resolver = before.is_some_and(|old| old.fingerprints.dns == settings.fingerprints.dns);
+    parts.certificates.keep(settings, &parts.resolver, same_resolver)?;
     let forward = Forward::new(settings, &parts, &dialer, from)?;
     let left =
         from.left.iter().map(|listening| forward.plan(&as_if_it_stayed(listening, settings))).collect();

@@ -14,6 +14,7 @@ mod state;
 
 use crate::ca::TestCa;
 use crate::server::Server;
+use crate::wait::PATIENCE;
 use http::{Answer, Request};
 use issue::Issuing;
 use serde_json::json;
@@ -21,7 +22,7 @@ use state::{Problem, State};
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 /// The authority. It ends with this value.
@@ -45,6 +46,8 @@ pub struct AcmeOrder {
 struct Shared {
     origin: Mutex<String>,
     script: Mutex<Script>,
+    /// It is known where names live.
+    known: Condvar,
     state: Mutex<State>,
     issuing: Issuing,
 }
@@ -80,6 +83,7 @@ impl AcmeServer {
         let shared = Arc::new(Shared {
             origin: Mutex::default(),
             script: Mutex::new(script),
+            known: Condvar::new(),
             state: Mutex::default(),
             issuing: Issuing::new(),
         });
@@ -109,11 +113,13 @@ impl AcmeServer {
         self.shared.issuing.root_pem()
     }
 
-    /// Every name lives here: `http` stands for its port 80, `tls` for its port 443.
+    /// Every name lives here: `http` stands for its port 80, `tls` for its port 443. Whoever wants to be looked at before
+    /// it is known where is looked at then.
     pub fn find_names_at(&self, http: SocketAddr, tls: SocketAddr) {
         let mut script = self.script();
         script.http_at = Some(http);
         script.tls_at = Some(tls);
+        self.shared.known.notify_all();
     }
 
     /// This name does not resolve.
@@ -289,7 +295,9 @@ impl Shared {
             let (shared, id) = (Arc::clone(self), id.to_owned());
             std::thread::spawn(move || {
                 let (at, gone) = {
-                    let script = shared.script();
+                    let unknown = |script: &mut Script| script.http_at.is_none();
+                    let script = shared.known.wait_timeout_while(shared.script(), PATIENCE, unknown);
+                    let (script, _) = script.expect("script of the authority");
                     let at = if proof.kind == "http-01" { script.http_at } else { script.tls_at };
                     (at, script.no_such_names.contains(&proof.name))
                 };

@@ -4,7 +4,9 @@ use crate::temp::TempDir;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 /// A fresh authority with its files.
@@ -57,6 +59,37 @@ impl TestCa {
             chain: vec![cert.der().clone()],
             secret: PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).expect("own key"),
         }
+    }
+
+    /// What the authority says of a certificate for a day from now on: an OCSP answer in DER beside the certificate, made
+    /// by `openssl`. `V` is valid, `R` revoked.
+    #[must_use]
+    pub fn ocsp(&self, issued: &Issued, state: &str) -> PathBuf {
+        let leaf = x509_parser::parse_x509_certificate(issued.chain[0].as_ref()).expect("own certificate").1;
+        let revoked = if state == "R" { "200101000000Z" } else { "" };
+        let line = format!("{state}\t400101000000Z\t{revoked}\t{:X}\tunknown\t/CN=x\n", leaf.serial);
+        // A serial number has an even number of digits there.
+        let line = match format!("{:X}", leaf.serial) {
+            odd if odd.len() % 2 == 1 => line.replacen(&format!("\t{odd}\t"), &format!("\t0{odd}\t"), 1),
+            _ => line,
+        };
+        let (index, ca) = (self.dir.write("index.txt", line), self.file());
+        let key = self.dir.write_private("ca.key", self.issuer.key().serialize_pem());
+        let answer = issued.cert.with_extension("ocsp");
+        let words: [(&str, &Path); 7] = [
+            ("-index", &index),
+            ("-CA", &ca),
+            ("-rsigner", &ca),
+            ("-rkey", &key),
+            ("-issuer", &ca),
+            ("-cert", &issued.cert),
+            ("-respout", &answer),
+        ];
+        let mut command = Command::new("openssl");
+        command.arg("ocsp").args(words.iter().flat_map(|(word, path)| [OsStr::new(word), path.as_os_str()]));
+        let ran = command.args(["-ndays", "1", "-no_nonce", "-noverify"]).output().expect("run openssl");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        answer
     }
 
     /// TLS settings of a client that trusts this authority alone.

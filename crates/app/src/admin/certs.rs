@@ -31,6 +31,30 @@ pub(super) fn all(keeper: Option<&CertKeeper>) -> Value {
     json!({ "certificates": listed.iter().map(Listed::to_json).collect::<Vec<_>>() })
 }
 
+/// Names that have no certificate that is valid now, in a line for each; nothing when all have one. They are no reason to
+/// take no clients: an authority that checks a name is one.
+#[must_use]
+pub(super) fn missing(keeper: Option<&CertKeeper>) -> String {
+    let listed = keeper.map(|keeper| keeper.status(SystemTime::now())).unwrap_or_default();
+    let line = |one: &Listed| {
+        let why =
+            one.error.as_ref().map(|error| format!(": {} {}", error.code, error.text)).unwrap_or_default();
+        format!("no certificate for {}{why}\n", one.name)
+    };
+    listed.iter().filter(|one| one.state != "valid").map(line).collect()
+}
+
+/// The same for the status, in short.
+#[must_use]
+pub(super) fn brief(keeper: Option<&CertKeeper>) -> Value {
+    let listed = keeper.map(|keeper| keeper.status(SystemTime::now())).unwrap_or_default();
+    let one = |one: &Listed| {
+        let error = one.error.as_ref().map(|error| error.code.as_str());
+        json!({ "name": one.name, "state": one.state, "until": one.until.map(crate::cert::seconds), "error": error })
+    };
+    Value::Array(listed.iter().map(one).collect())
+}
+
 /// Does what is asked; status and answer.
 pub(super) async fn act(keeper: Option<Arc<CertKeeper>>, body: &[u8]) -> (u16, Value) {
     let asked: Asked = match serde_json::from_slice(body) {
@@ -93,6 +117,9 @@ mod tests {
             let text = answer.to_string();
             assert!(code == status && text.contains(holds), "{body}: {code} {text}");
         }
+        assert!(missing(Some(&keeper)).starts_with("no certificate for *.shop.example: A012 "));
+        assert_eq!(missing(None), "");
+        assert_eq!(brief(Some(&keeper)).pointer("/1/state"), Some(&json!("valid")));
         let all = all(Some(&keeper));
         assert_eq!(all.pointer("/certificates/1/state"), Some(&json!("valid")));
         assert_eq!(all.pointer("/certificates/0/error/code"), Some(&json!("A012")));

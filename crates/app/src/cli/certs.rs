@@ -2,8 +2,8 @@
 //!
 //! Not here: `cert renew` and `cert dry-run`, which a running proxy does (`operate/certs`).
 
-use super::{Exit, Output};
-use crate::cert::{CertError, Listed, Root, Storage, default_storage, list, words};
+use super::{Exit, Output, loaded};
+use crate::cert::{CertError, Listed, Root, Storage, list, words};
 use crate::config::Request;
 use crate::operate::CertAsk;
 use clap::{Args, Subcommand};
@@ -39,15 +39,18 @@ pub enum CaCommand {
 /// Where certificates are.
 #[derive(Args)]
 pub struct StorageArgs {
-    /// Directory of certificates, when it is not the usual one
+    /// Directory of certificates, when it is not that of the configuration
     #[arg(long, value_name = "DIR")]
     pub storage: Option<PathBuf>,
 }
 
 impl StorageArgs {
-    fn open(&self, request: &Request) -> Storage {
-        let usual = || default_storage(&request.surroundings);
-        Storage::look_at(&self.storage.clone().unwrap_or_else(usual))
+    /// Where the configuration says, unless somebody said otherwise. A configuration with mistakes is shown.
+    fn open(&self, request: &Request, output: &Output) -> io::Result<Result<Storage, Exit>> {
+        Ok(match &self.storage {
+            Some(dir) => Ok(Storage::look_at(dir)),
+            None => loaded(request, output)?.map(|loaded| Storage::look_at(&loaded.settings.certificates)),
+        })
     }
 }
 
@@ -66,7 +69,10 @@ pub(super) fn cert(
 
 /// Shows what is kept.
 fn show_all(args: &StorageArgs, request: &Request, output: &Output) -> io::Result<Exit> {
-    let storage = args.open(request);
+    let storage = match args.open(request, output)? {
+        Ok(storage) => storage,
+        Err(exit) => return Ok(exit),
+    };
     match list(&storage, SystemTime::now()) {
         Ok(all) if output.is_json() => {
             output.json(&json!({ "certificates": all.iter().map(Listed::to_json).collect::<Vec<_>>() }))?;
@@ -83,7 +89,10 @@ fn show_all(args: &StorageArgs, request: &Request, output: &Output) -> io::Resul
 /// Shows the local authority.
 pub(super) fn ca(command: &CaCommand, request: &Request, output: &Output) -> io::Result<Exit> {
     let CaCommand::Show(args) = command;
-    let storage = args.open(request);
+    let storage = match args.open(request, output)? {
+        Ok(storage) => storage,
+        Err(exit) => return Ok(exit),
+    };
     match Root::find(&storage) {
         Ok(Some(root)) if output.is_json() => {
             let until = crate::cert::seconds(root.until);

@@ -162,6 +162,14 @@ catalogue! {
         "What the key is about does not occur here, so that nothing would change without it. Most often something else was left out."
     Mixed "C056" Error "a stream of things that do not go together"
         "A stream listens for connections or for datagrams, not for both; `sni`, `proxy_protocol` and `to_proxy_protocol` are for connections only."
+    Unprovable "C057" Error "a certificate that cannot be had by itself"
+        "An authority certifies a DNS name when it finds our answer there: on port 80, where a site without TLS listens, or on port 443 with TLS and without `client_ca`. When a router leads those ports to others here, say so: `challenges = [\"http-01\"]` or `[\"tls-alpn-01\"]`. Addresses, `*` and public names with `*.` need files of your own; names below `.internal` need no proof."
+    Authority "C058" Error "not an authority for certificates"
+        "`directory` and `staging_directory` are `https` URLs, and `email` is one address such as `ops@example.org`."
+    TwoSources "C059" Error "a certificate from files and by itself"
+        "A site with `acme` has its certificate by itself and needs no `cert` and `key`; `client_ca` may stay. Remove one of the two."
+    Staple "C060" Warning "an OCSP answer that is not sent"
+        "The file of `ocsp` holds no OCSP answer (DER), one that has expired, one for another certificate, or one that does not say it is good. The certificate is shown without it, and the file is looked at again when it changes."
 }
 
 impl Code {

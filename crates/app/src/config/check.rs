@@ -6,6 +6,7 @@
 mod access;
 mod admin;
 mod bounds;
+mod certificates;
 mod dns;
 mod exits;
 mod limits;
@@ -96,8 +97,10 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
     } else {
         Vec::new()
     };
-    let mut certificates = Vec::new();
-    let sites = sites::sites(&file.sites, &mut places, &mut certificates, check);
+    let mut content = Vec::new();
+    let acme = certificates::defaults(&file.acme, &mut content, check);
+    let sites = sites::sites(&file.sites, &acme, &mut places, &mut content, check);
+    certificates::used(&file.acme, &sites, check);
     let streams = streams::streams(&file.streams, &mut places, check);
     let admin = admin::admin(&file.admin, &places, check);
     let exits = exits::exits(&file.exits, &listeners, check);
@@ -109,7 +112,7 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
         listeners: &tls.content,
         users: &access.users_text,
         lists: &rules.content,
-        sites: &certificates,
+        sites: &content,
     };
     let fingerprints = fingerprints(file, &contents);
     if check.has_errors() {
@@ -120,6 +123,7 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
         listeners: listeners.into_iter().map(|listener| listener.settings).collect(),
         sites,
         streams,
+        certificates: acme.storage,
         clients: access.clients,
         users: access.users,
         realm: file.proxy.realm.get().clone(),
@@ -156,7 +160,7 @@ fn fingerprints(file: &File, contents: &Contents<'_>) -> Fingerprints {
             contents.lists,
             file.exits.keys().collect::<Vec<_>>(),
         )),
-        reverse: fingerprint(&(json(&file.sites), json(&file.streams), contents.sites)),
+        reverse: fingerprint(&(json(&file.sites), json(&file.streams), json(&file.acme), contents.sites)),
         exits: fingerprint(&json(&file.exits)),
         dns: fingerprint(&json(&file.dns)),
         limits: fingerprint(&json(&file.limits)),

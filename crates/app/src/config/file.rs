@@ -9,9 +9,11 @@
 )]
 
 mod bounds;
+mod certificates;
 mod reverse;
 
 pub use bounds::{BreakerSection, OutlierSection, RetrySection, StreamRetrySection};
+pub use certificates::{AcmeSection, SiteAcmeSection, SiteTlsSection};
 pub use reverse::{
     AcceptMode, HealthSection, ProxyHeader, SiteSection, SiteTimeouts, StreamSection, StreamTimeouts,
     UpstreamProtocol, UpstreamTlsSection,
@@ -49,6 +51,8 @@ pub struct File {
     pub sites: BTreeMap<String, SiteSection>,
     /// Streams of the reverse proxy, by a name of your choice: connections and datagrams carried as they are.
     pub streams: BTreeMap<String, StreamSection>,
+    /// How certificates of sites with `acme` are had.
+    pub acme: AcmeSection,
     /// Ways out through other proxies, by name. A rule uses one as `via:NAME`.
     pub exits: BTreeMap<String, ExitSection>,
     /// Lists of domain names, by name. A rule uses one as `list:NAME`.

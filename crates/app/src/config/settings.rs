@@ -7,8 +7,8 @@
 mod reverse;
 
 pub use reverse::{
-    Balance, Bounds, Check, HashBy, Limit, RouteAction, RouteSettings, SiteSettings, SiteTimes,
-    StreamSettings, StreamTimes, Transport, UpstreamSettings, UpstreamTls,
+    Balance, Bounds, CertFiles, Check, HashBy, Limit, RouteAction, RouteSettings, SiteCertificate,
+    SiteSettings, SiteTimes, SiteTls, StreamSettings, StreamTimes, Transport, UpstreamSettings, UpstreamTls,
 };
 
 use super::file::{Level, LogFormat, LogPrivacy, MessageLevel};
@@ -30,6 +30,8 @@ pub struct Settings {
     pub sites: Vec<SiteSettings>,
     /// Streams of the reverse proxy.
     pub streams: Vec<StreamSettings>,
+    /// Directory of certificates that are had by themselves.
+    pub certificates: PathBuf,
     /// Networks whose clients are admitted besides loopback, as address and prefix length; empty: everyone.
     pub clients: Vec<(IpAddr, u8)>,
     /// Users who may log in. Present exactly when a log-in is required.
@@ -69,7 +71,7 @@ pub struct ListenerSettings {
     pub auth: bool,
 }
 
-/// The files of a TLS listener; each was readable and PEM of the right kind when checked.
+/// The files of a TLS listener of the forward proxy; each was readable and PEM of the right kind when checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TlsSettings {
     /// Certificate chain.

@@ -4,6 +4,7 @@
 //! against it. Not here: whether a value makes sense.
 
 use super::file::File;
+use super::structure::has_switch;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -51,6 +52,7 @@ impl Kind {
     #[must_use]
     pub fn words(&self) -> String {
         match self {
+            Self::Table(keys) if has_switch(keys) => "true, false or a table".into(),
             Self::Table(_) | Self::Named(_) => "a table".into(),
             Self::Text { format } => match format.as_str() {
                 "" => "a string".into(),
@@ -187,6 +189,8 @@ mod tests {
                 "sites.NAME.routes",
                 "sites.NAME.trusted",
                 "sites.NAME.health.status",
+                "sites.NAME.acme.challenges",
+                "acme.challenges",
                 "sites.NAME.retries.on",
                 "sites.NAME.retries.status",
                 "streams.NAME.listen",
@@ -214,6 +218,7 @@ mod tests {
             ("limits.head_timeout", "a time in quotes, such as \"10s\""),
             ("limits.memory", "a share or size in quotes, such as \"50%\" or \"512 MiB\""),
             ("proxy", "a table"),
+            ("sites.NAME.acme", "true, false or a table"),
         ] {
             let path: Vec<String> = path.split('.').map(str::to_owned).collect();
             assert_eq!(shape.at(&path).unwrap().kind.words(), words, "{path:?}");

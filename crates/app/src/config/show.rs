@@ -61,7 +61,11 @@ impl View {
     ) {
         for (key, value) in effective {
             let there = written.and_then(|table| table.get(key.as_str()));
-            if let Json::Object(inner) = value {
+            // A table that was written as `true` is shown as it was written.
+            let switched = there.is_some_and(|there| there.get_ref().is_bool());
+            if let Json::Object(inner) = value
+                && !switched
+            {
                 let path: Vec<String> = table.iter().cloned().chain([key.clone()]).collect();
                 self.walk(inner, there.and_then(|there| there.get_ref().as_table()), &path, sources);
                 continue;

@@ -1,7 +1,8 @@
 //! Compares a document with the known keys: every unknown key and every value of a wrong type is noted and taken
 //! out, so that what remains always deserialises into [`super::file::File`].
 //!
-//! A string where a list of strings may stand becomes a list of one. Keys of later versions are told apart from
+//! A string where a list of strings may stand becomes a list of one, `true` where a table with a switch may stand becomes
+//! that table. Keys of later versions are told apart from
 //! misspelled ones. Not here: whether a value makes sense ([`super::check`]).
 
 use super::at::Place;
@@ -14,7 +15,6 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 /// Keys whose names are settled for later versions; a part `NAME` stands for any name.
 const LATER: &[&str] = &[
-    "acme",
     "auth",
     "cache",
     "node",
@@ -31,13 +31,15 @@ const LATER: &[&str] = &[
     "proxy.pac",
     "runtime.on_reload",
     "sites.NAME.accept",
-    "sites.NAME.acme",
     "sites.NAME.cache",
     "sites.NAME.compress",
     "sites.NAME.health.grpc",
     "sites.NAME.to_proxy_protocol",
     "streams.NAME.tls",
 ];
+
+/// A table with this key for true or false may be written as `true` or `false`.
+const SWITCH: &str = "on";
 
 /// Names that people bring along from elsewhere, and where the same stands here.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -46,6 +48,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("resolver", "DNS servers are [dns] upstream"),
     ("blocklists", "lists of names are [lists.NAME]"),
 ];
+
+/// Whether a table with these keys may be written as `true` or `false`.
+pub(super) fn has_switch(keys: &BTreeMap<String, Shape>) -> bool {
+    keys.get(SWITCH).is_some_and(|key| key.kind == Kind::Boolean)
+}
 
 /// Notes and takes out what does not fit. `lost` gains the last part of each key that is taken out.
 pub(super) fn fit(
@@ -140,6 +147,11 @@ impl Walk<'_> {
             (Kind::Text { .. }, DeValue::String(_)) | (Kind::Boolean, DeValue::Boolean(_)) => true,
             (Kind::Texts, DeValue::Array(items)) => {
                 self.texts(items, key);
+                true
+            }
+            (Kind::Table(keys), one @ DeValue::Boolean(_)) if has_switch(keys) => {
+                let key = Spanned::new(place.clone(), SWITCH.into());
+                *one = DeValue::Table([(key, Spanned::new(place, one.clone()))].into_iter().collect());
                 true
             }
             (Kind::Texts, one @ DeValue::String(_)) => {

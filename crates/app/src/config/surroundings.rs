@@ -80,6 +80,17 @@ impl Surroundings {
         }
     }
 
+    /// A file as it is.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match self.files.get(path) {
+            Some(text) => Ok(text.clone().into_bytes()),
+            None => std::fs::read(path),
+        }
+    }
+
     /// The names of the files in a directory, sorted; given ones included.
     ///
     /// # Errors

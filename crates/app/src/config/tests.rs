@@ -1,5 +1,6 @@
 //! Whole configurations: each mistake has its code and place, reports read as documented, nothing panics.
 
+mod certificates;
 mod examples;
 mod mistakes;
 mod reports;
@@ -40,6 +41,7 @@ fn surroundings() -> Surroundings {
         .with_file("app.key", key)
         .with_file("wild.pem", certificate)
         .with_file("wild.key", key)
+        .with_file("proxy.ocsp", "no answer")
         .with_file("inner-ca.pem", certificate)
         .with_file("vps.pass", "p%4:@ss\n")
         .with_file("ads.txt", "ads.example\n0.0.0.0 tracker.example\n")

@@ -108,6 +108,7 @@ impl StartError {
             },
             Self::Log { .. } => "give another with -o log.access=FILE, or `off`".to_owned(),
             Self::Socket { .. } => "give another with -o admin.socket=PATH".to_owned(),
+            Self::Wiring(WiringError::Keeping(error)) => error.hint(),
             Self::Wiring(_) | Self::System { .. } => String::new(),
         }
     }
@@ -122,6 +123,7 @@ impl StartError {
             {
                 Exit::NotPermitted
             }
+            Self::Wiring(WiringError::Keeping(error)) => error.exit(),
             Self::Wiring(_) => Exit::BadConfig,
             Self::InUse { .. }
             | Self::Listen { .. }

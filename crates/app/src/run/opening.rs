@@ -5,6 +5,7 @@
 use super::board::{Board, Counted, InForce, State};
 use super::events::Events;
 use super::failure::StartError;
+use super::keeping::Keeping;
 use super::listeners::{self, Binding, Change, Listening, Role};
 use super::messages::Messages;
 use super::notify::Notify;
@@ -56,6 +57,8 @@ pub struct Running {
     pub left: Vec<Arc<str>>,
     /// What the next reload may use again.
     pub parts: Parts,
+    /// Keeps certificates.
+    pub keeping: Keeping,
     /// The access log.
     pub log: LogControl,
     /// What the admin port tells.
@@ -109,6 +112,8 @@ impl Running {
 
         let registry = Arc::<PoolRegistry>::default();
         let upstreams = built.upstreams();
+        let mut parts = built.parts;
+        parts.take_force();
         let load = Load {
             registry: Arc::clone(&registry),
             limits,
@@ -120,8 +125,7 @@ impl Running {
         let listening = shards::put(&fleet, change, &built.plans, load)
             .await
             .map_err(|source| StartError::System { what: "listener", source })?;
-        let parts = built.parts;
-        let running = Self {
+        let mut running = Self {
             request,
             settings,
             fleet,
@@ -131,6 +135,7 @@ impl Running {
             upstreams,
             left: Vec::new(),
             parts,
+            keeping: Keeping::default(),
             log,
             board,
             admin,
@@ -142,9 +147,17 @@ impl Running {
             threads,
             writer,
         };
+        running.keep();
         running.publish();
         running.tell();
         Ok((running, receiver))
+    }
+
+    /// Lets certificates be kept as the configuration in force says.
+    pub fn keep(&mut self) {
+        let keeper = self.parts.keeper();
+        self.admin.set_certs(keeper.clone());
+        self.keeping.set(keeper);
     }
 
     /// Puts on the board what is in force now.

@@ -41,6 +41,7 @@ pub(super) fn plan(
     let made = sites.iter().map(|site| of_site(site, maker, rates)).collect::<Result<Vec<_>, _>>()?;
     let mut settings = site_plan::SiteSettings::new(Arc::clone(listener), made);
     settings.tls = certificates.server(listener, &sites)?;
+    settings.challenges = certificates.challenges();
     let first = sites.first();
     let trusted = first.and_then(|site| site.trusted.as_deref());
     settings.proxy_protocol = first.is_some_and(|site| site.proxy_protocol).then(|| believed(trusted));

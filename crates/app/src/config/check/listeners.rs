@@ -2,6 +2,7 @@
 
 use super::Check;
 use super::access::Access;
+use super::named_files::NamedFile;
 use super::places::{By, Places};
 use crate::config::at::{At, Place};
 use crate::config::catalogue::Code;
@@ -26,26 +27,41 @@ pub(super) struct Listener {
 
 /// Checks the files of `tls`.
 pub(super) fn tls(section: Option<&TlsSection>, check: &mut Check<'_>) -> Tls {
-    let Some(section) = section else { return Tls::default() };
-    for (key, other, name) in [(&section.cert, &section.key, "cert"), (&section.key, &section.cert, "key")] {
-        if key.is_none() && !check.is_lost(name) {
-            let place = other.as_ref().or(section.client_ca.as_ref()).map(At::place).unwrap_or_default();
+    let Some(TlsSection { cert, key, client_ca }) = section else { return Tls::default() };
+    let (cert, key) = certificate(cert.as_ref(), key.as_ref(), client_ca.as_ref(), check);
+    let ca = client_ca.as_ref().and_then(|at| client_authority(at, check));
+    let content = [&cert, &key, &ca].into_iter().flatten().map(|file| file.text.clone()).collect();
+    let (Some(cert), Some(key)) = (cert, key) else { return Tls { settings: None, content } };
+    let settings = TlsSettings { cert: cert.path, key: key.path, client_ca: ca.map(|file| file.path) };
+    Tls { settings: Some(settings), content }
+}
+
+/// Reads certificate and key, which must both be written; `beside` is where else the table can be shown.
+pub(super) fn certificate(
+    cert: Option<&At<String>>,
+    key: Option<&At<String>>,
+    beside: Option<&At<String>>,
+    check: &mut Check<'_>,
+) -> (Option<NamedFile>, Option<NamedFile>) {
+    for (one, other, name) in [(cert, key, "cert"), (key, cert, "key")] {
+        if one.is_none() && !check.is_lost(name) {
+            let place = other.or(beside).map(At::place).unwrap_or_default();
             let problem = Problem::new(Code::Missing, place, format!("`tls` has no `{name}`"));
             check.add(problem.fix("write tls = { cert = \"proxy.pem\", key = \"proxy.key\" }"));
         }
     }
     let kinds = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
-    let cert = section.cert.as_ref().and_then(|at| check.read_pem(at, "the certificate", &["CERTIFICATE"]));
-    let key = section.key.as_ref().and_then(|at| check.read_pem(at, "the private key", &kinds));
-    if let (Some(at), Some(file)) = (&section.key, &key) {
+    let cert = cert.and_then(|at| check.read_pem(at, "the certificate", &["CERTIFICATE"]));
+    let read = key.and_then(|at| check.read_pem(at, "the private key", &kinds));
+    if let (Some(at), Some(file)) = (key, &read) {
         check.key_is_private(at, &file.path);
     }
-    let ca = section.client_ca.as_ref();
-    let ca = ca.and_then(|at| check.read_pem(at, "the client authority", &["CERTIFICATE"]));
-    let content = [&cert, &key, &ca].into_iter().flatten().map(|file| file.text.clone()).collect();
-    let (Some(cert), Some(key)) = (cert, key) else { return Tls { settings: None, content } };
-    let settings = TlsSettings { cert: cert.path, key: key.path, client_ca: ca.map(|file| file.path) };
-    Tls { settings: Some(settings), content }
+    (cert, read)
+}
+
+/// Reads the authorities for client certificates.
+pub(super) fn client_authority(at: &At<String>, check: &mut Check<'_>) -> Option<NamedFile> {
+    check.read_pem(at, "the client authority", &["CERTIFICATE"])
 }
 
 /// Checks the listeners.

@@ -92,7 +92,7 @@ impl Places {
 
 fn difference(one: &Manner, two: &Manner) -> &'static str {
     if one.tls != two.tls {
-        "one has `tls`, another has not"
+        "one speaks TLS, another does not"
     } else if one.client_ca != two.client_ca {
         "`client_ca` differs"
     } else if one.proxy_protocol != two.proxy_protocol {

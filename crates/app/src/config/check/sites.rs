@@ -3,7 +3,8 @@
 //! Not here: routes (`routes`), what they send to (`upstreams`), who listens where (`places`).
 
 use super::bounds::{self, Retries, Tables};
-use super::listeners::{address, tls};
+use super::certificates::{self, Defaults};
+use super::listeners::address;
 use super::places::{By, Manner, Places, leads_to};
 use super::upstreams::{self, Found, Kind};
 use super::{Check, routes};
@@ -22,6 +23,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// Checks every site; `content` gains what the files hold that they name.
 pub(super) fn sites(
     sections: &BTreeMap<String, SiteSection>,
+    acme: &Defaults,
     places: &mut Places,
     content: &mut Vec<String>,
     check: &mut Check<'_>,
@@ -34,8 +36,9 @@ pub(super) fn sites(
             check.add(Problem::new(Code::SameSite, place_of(section), message));
             continue;
         }
-        sites.extend(site(name, host, section, places, content, check));
+        sites.extend(site(name, host, section, acme, places, content, check));
     }
+    certificates::ways(&mut sites, sections, acme, check);
     sites
 }
 
@@ -51,7 +54,7 @@ pub(super) fn site_host(name: &str, place: Place, check: &mut Check<'_>) -> Opti
 }
 
 /// Where mistakes of a whole section are shown.
-fn place_of(section: &SiteSection) -> Place {
+pub(super) fn place_of(section: &SiteSection) -> Place {
     let SiteSection { listen, to, routes, .. } = section;
     let first = [listen, to, routes].into_iter().flat_map(|many| many.items().iter()).next();
     first.map_or(NOWHERE, At::place)
@@ -61,15 +64,15 @@ fn site(
     name: &str,
     host: HostPattern,
     section: &SiteSection,
+    acme: &Defaults,
     places: &mut Places,
     content: &mut Vec<String>,
     check: &mut Check<'_>,
 ) -> Option<SiteSettings> {
-    let tls = tls(section.tls.as_ref(), check);
-    content.extend(tls.content);
+    let tls = certificates::site(name, section, acme, content, check);
     let manner = Manner {
-        tls: section.tls.is_some(),
-        client_ca: tls.settings.as_ref().and_then(|tls| tls.client_ca.clone()),
+        tls: section.tls.is_some() || certificates::is_kept(section),
+        client_ca: tls.as_ref().and_then(|tls| tls.client_ca.clone()),
         proxy_protocol: *section.proxy_protocol.get(),
         trusted: upstreams::trusted(section.trusted.as_ref(), true, check),
     };
@@ -107,7 +110,7 @@ fn site(
         name: name.to_owned(),
         host,
         listen,
-        tls: tls.settings,
+        tls,
         to,
         routes,
         timeouts: times(section.timeouts.as_ref(), check),

@@ -3,7 +3,10 @@
 //! The doc comments here are the text of `config schema` and `config explain`. Not here: whether a value makes sense
 //! (`check/sites`, `check/streams`).
 
-use super::{At, BreakerSection, Many, OutlierSection, RetrySection, StreamRetrySection, TlsSection};
+use super::{
+    At, BreakerSection, Many, OutlierSection, RetrySection, SiteAcmeSection, SiteTlsSection,
+    StreamRetrySection,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,7 +16,7 @@ use std::collections::BTreeMap;
 #[serde(default, deny_unknown_fields)]
 pub struct SiteSection {
     /// Addresses to listen on, each `ADDRESS:PORT`. Sites with other names may share an address; all of them then
-    /// have `tls`, or none, with the same `client_ca`. Required.
+    /// have `tls` or `acme`, or none, with the same `client_ca`. Required.
     pub listen: Many,
     /// Upstreams that take what no route takes, each `http://HOST[:PORT]`, `https://HOST[:PORT]`,
     /// `h2c://HOST[:PORT]` or `unix:/PATH`; after it may stand `weight=1` (0 to 65535), `priority=0` (0 to 15, 0 first)
@@ -48,9 +51,12 @@ pub struct SiteSection {
     pub breaker: BreakerSection,
     /// What is tried again, and how often.
     pub retries: RetrySection,
-    /// Speak TLS with clients, HTTP/2 included. Without this key the site is plain HTTP.
+    /// Speak TLS with clients, HTTP/2 included. Without this key and without `acme` the site is plain HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsSection>,
+    pub tls: Option<SiteTlsSection>,
+    /// Let the site's certificate be had and renewed by itself: `true`, or a table. Without this key it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acme: Option<SiteAcmeSection>,
     /// TLS towards `https` upstreams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<UpstreamTlsSection>,
@@ -85,6 +91,7 @@ impl Default for SiteSection {
             breaker: BreakerSection::default(),
             retries: RetrySection::default(),
             tls: None,
+            acme: None,
             upstream: None,
             timeouts: None,
             rate: None,

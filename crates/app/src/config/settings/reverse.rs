@@ -3,7 +3,7 @@
 //! Endpoints, finders, balancing and health checks are already what `reverse` wants to know. Not here: files of
 //! certificates that are read again while the program runs (wiring).
 
-use super::TlsSettings;
+use crate::cert::{Authority, CertName};
 use crate::config::file::{AcceptMode, ProxyHeader};
 use shoalway_policy::{Cidr, Rate};
 use shoalway_reverse::balance::Algorithm;
@@ -20,6 +20,7 @@ use shoalway_reverse::upstream::{EndpointSpec, Percent};
 use shoalway_types::{ByteCount, Host};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One site.
@@ -29,11 +30,11 @@ pub struct SiteSettings {
     pub name: String,
     /// What requests it takes.
     pub host: HostPattern,
-    /// Addresses, at least one. Sites that share one agree on `tls.is_some()`, `tls.client_ca`, `proxy_protocol`
+    /// Addresses, at least one. Sites that share one agree on `tls.is_some()`, its `client_ca`, `proxy_protocol`
     /// and `trusted`.
     pub listen: Vec<SocketAddr>,
     /// TLS with clients; none: plain.
-    pub tls: Option<TlsSettings>,
+    pub tls: Option<SiteTls>,
     /// What takes all that no route takes; none when routes are all there is.
     pub to: Option<UpstreamSettings>,
     /// Routes, the first that matches decides.
@@ -46,6 +47,40 @@ pub struct SiteSettings {
     pub proxy_protocol: bool,
     /// Networks of proxies that are believed; none when nobody wrote any.
     pub trusted: Option<Vec<Cidr>>,
+}
+
+/// TLS of a site.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SiteTls {
+    /// What is shown.
+    pub certificate: SiteCertificate,
+    /// Authorities for client certificates, which are then required.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Where a site's certificate comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SiteCertificate {
+    /// From files.
+    Files(CertFiles),
+    /// It is ordered and renewed.
+    Kept {
+        /// For which name.
+        name: CertName,
+        /// By whom, and how it is proven.
+        authority: Arc<Authority>,
+    },
+}
+
+/// Files of a site's certificate; those of PEM were readable and of the right kind when checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertFiles {
+    /// Certificate chain.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+    /// OCSP answer, DER.
+    pub ocsp: Option<PathBuf>,
 }
 
 /// Upstreams and how they are used.

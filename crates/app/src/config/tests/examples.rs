@@ -58,14 +58,15 @@ fn the_full_example_shows_every_default_and_names_every_key() {
     let examples = uncommented(true);
     let named = |text: &str, path: &str| {
         let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let mut at = Some(toml::Value::Table(table));
+        let mut at = vec![toml::Value::Table(table)];
         for part in path.split('.') {
-            at = at.and_then(|value| match part {
-                "NAME" => value.as_table().and_then(|table| table.values().next().cloned()),
-                part => value.get(part).cloned(),
-            });
+            let below = |value: &toml::Value| match part {
+                "NAME" => value.as_table().into_iter().flat_map(|table| table.values().cloned()).collect(),
+                part => value.get(part).cloned().into_iter().collect::<Vec<_>>(),
+            };
+            at = at.iter().flat_map(below).collect();
         }
-        at.is_some()
+        !at.is_empty()
     };
     for (path, shape) in Shape::of_file().paths() {
         if shape.default.is_some() && !path.contains("NAME") {
@@ -82,7 +83,7 @@ fn every_choice_and_example_of_the_full_file_is_accepted() {
     let loaded = load_with(&uncommented(true), &[], files);
     let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.to_text(Ending::Check)));
     let settings = &loaded.settings;
-    assert_eq!((settings.exits.len(), settings.sites.len(), settings.streams.len()), (1, 1, 1));
+    assert_eq!((settings.exits.len(), settings.sites.len(), settings.streams.len()), (1, 2, 1));
     for (path, shape) in Shape::of_file().paths() {
         let Kind::Choice(words) = &shape.kind else { continue };
         for (word, meaning) in words {
