@@ -30,7 +30,7 @@ pub mod secrets;
 pub use accept::{Accept, AcceptFault};
 pub use gate::{GateKeeper, Gated};
 pub use plain::Asked;
-pub use secrets::{LinkSecrets, ResumeClaim, ResumeKey};
+pub use secrets::{LinkSecrets, NodeAuth, ResumeClaim, ResumeKey};
 
 /// The version of the protocol that this code speaks, the only one.
 pub const VERSION: u8 = 1;

@@ -20,6 +20,7 @@ use crate::record::RecordKeys;
 use crate::xwing::{ENCAPSULATION, XWingSecret};
 
 /// A circuit whose CREATE is on its way: what opens the CREATED. Dropping it makes the circuit unusable for ever.
+#[cfg_attr(test, derive(Clone))]
 pub struct PendingCircuit {
     eph: XWingSecret,
     sealed: SealedPath,
@@ -29,11 +30,12 @@ pub struct PendingCircuit {
 }
 
 /// What sealing a CREATE leaves behind at the client.
-pub(super) struct SealedPath {
-    pub(super) create: Vec<u8>,
-    pub(super) psk: Secret,
-    pub(super) exit_create_hash: [u8; 32],
-    pub(super) layers: Vec<LayerKeys>,
+#[cfg_attr(test, derive(Clone))]
+struct SealedPath {
+    create: Vec<u8>,
+    psk: Secret,
+    exit_create_hash: [u8; 32],
+    layers: Vec<LayerKeys>,
 }
 
 /// A circuit that stands. Only its two ends can open it, and no static key of any node helps.
@@ -66,14 +68,25 @@ pub fn build(
     rng: &mut dyn CryptoRng,
 ) -> Result<(Vec<u8>, PendingCircuit), BuildError> {
     let eph = XWingSecret::generate().map_err(|_no_key| BuildError::NoMemory)?;
-    let mut sealed = seal_path::<XWing>(network, hops, eph.public().bytes(), offer, rng)?;
+    build_with::<XWing>(network, hops, offer, eph, rng)
+}
+
+/// As [`build`], with another implementation of X-Wing and a stated key.
+pub(super) fn build_with<K: Kem>(
+    network: &[u8; 32],
+    hops: &[HopKey],
+    offer: &Offer<'_>,
+    eph: XWingSecret,
+    rng: &mut dyn CryptoRng,
+) -> Result<(Vec<u8>, PendingCircuit), BuildError> {
+    let mut sealed = seal_path::<K>(network, hops, eph.public().bytes(), offer, rng)?;
     let create = std::mem::take(&mut sealed.create);
     let exit = hops.last().ok_or(BuildError::Hops(0))?.node;
     Ok((create, PendingCircuit { eph, sealed, network: *network, exit, offered: offer.suites }))
 }
 
 /// Seals from the exit outward.
-pub(super) fn seal_path<K: Kem>(
+fn seal_path<K: Kem>(
     network: &[u8; 32],
     hops: &[HopKey],
     eph: &[u8; PUBLIC],
