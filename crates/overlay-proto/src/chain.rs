@@ -221,3 +221,5 @@ fn find(headers: &[SignedHeader], number: u64) -> Option<&SignedHeader> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -279,3 +279,5 @@ impl fmt::Debug for SignedDescriptor<'_> {
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+pub(crate) mod vectors;

@@ -283,3 +283,5 @@ pub fn address_of(key: &VerifyingKey) -> Address {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod vectors;

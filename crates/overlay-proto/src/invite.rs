@@ -263,3 +263,5 @@ impl fmt::Debug for Invite {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

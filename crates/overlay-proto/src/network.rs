@@ -91,3 +91,5 @@ pub enum NetworkError {
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+pub(crate) mod vectors;

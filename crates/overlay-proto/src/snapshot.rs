@@ -169,3 +169,5 @@ impl fmt::Debug for Snapshot {
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+pub(crate) mod vectors;

@@ -7,6 +7,7 @@ use super::{Descriptor, ENDPOINTS_MOST, Endpoint, FAMILY_MOST, KEMS_MOST, POLICY
 use crate::codec::{Malformed, Reader};
 use crate::moment::UnixTime;
 use shoalway_types::wallet::Address;
+use std::ops::RangeInclusive;
 
 const MAGIC: &[u8; 4] = b"OVD1";
 
@@ -56,16 +57,16 @@ fn read(reader: &mut Reader<'_>) -> Result<Descriptor, Malformed> {
         published: UnixTime(reader.u64("descriptor published")?),
         expires: UnixTime(reader.u64("descriptor expires")?),
         protocols: read_protocols(reader)?,
-        kems: list(reader, KEMS_MOST, "kem count", KemOffer::read)?,
+        kems: list(reader, 1..=KEMS_MOST, "kem count", KemOffer::read)?,
         link_key: reader.array("descriptor link key")?,
         link_gate: reader.array("descriptor link gate")?,
         operator: Address(reader.array("descriptor operator")?),
-        family: list(reader, FAMILY_MOST, "family count", |reader| reader.array("family").map(Address))?,
+        family: list(reader, 0..=FAMILY_MOST, "family count", |reader| reader.array("family").map(Address))?,
         country: reader.array("descriptor country")?,
         asn: reader.u32("descriptor asn")?,
         kibps: reader.u32("descriptor kibps")?,
-        endpoints: list(reader, ENDPOINTS_MOST, "endpoint count", Endpoint::read)?,
-        policy: list(reader, POLICY_MOST, "policy count", PolicyRule::read)?,
+        endpoints: list(reader, 0..=ENDPOINTS_MOST, "endpoint count", Endpoint::read)?,
+        policy: list(reader, 0..=POLICY_MOST, "policy count", PolicyRule::read)?,
     })
 }
 
@@ -79,12 +80,12 @@ fn read_protocols(reader: &mut Reader<'_>) -> Result<u16, Malformed> {
 /// A list behind its count of one byte.
 fn list<T>(
     reader: &mut Reader<'_>,
-    most: usize,
+    lengths: RangeInclusive<usize>,
     field: &'static str,
     read: impl Fn(&mut Reader<'_>) -> Result<T, Malformed>,
 ) -> Result<Vec<T>, Malformed> {
     let count = usize::from(reader.u8(field)?);
-    if count > most {
+    if !lengths.contains(&count) {
         return Err(Malformed(field));
     }
     (0..count).map(|_| read(reader)).collect()
