@@ -44,18 +44,16 @@ fn the_second_implementation_notices_what_is_wrong() {
         ("revocation", r#""outcome": "disputed""#, r#""outcome": "ok""#),
         ("descriptor", r#""outcome": "ok""#, r#""outcome": "expired""#),
         ("network", "k = 2", "k = 3"),
-        ("snapshot", r#""outcome": "forked""#, r#""outcome": "accepted""#),
+        ("snapshot", r#""outcome": "quorum""#, r#""outcome": "ok""#),
         ("invite", r#""outcome": "check""#, r#""outcome": "cut""#),
     ] {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("vectors-{kind}"));
         fs::create_dir_all(&folder).unwrap();
-        for name in KINDS {
-            let file = format!("{name}.json");
-            let text = fs::read_to_string(vectors().join(&file)).unwrap();
-            let changed = if name == kind { text.replacen(from, to, 1) } else { text.clone() };
-            assert_eq!(changed != text, name == kind, "{from} is not in {file}");
-            fs::write(folder.join(&file), changed).unwrap();
-        }
+        let file = format!("{kind}.json");
+        let text = fs::read_to_string(vectors().join(&file)).unwrap();
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from} is not in {file}");
+        fs::write(folder.join(&file), changed).unwrap();
         let output = check(&folder);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains("AssertionError"), "{kind}: {said}");
