@@ -9,7 +9,7 @@
 )]
 
 use shoalway_testkit::{
-    Origin, PATIENCE, Proxy, RawClient, Refusing, Reply, Response, TcpEcho, TestCa, eventually,
+    Origin, PATIENCE, Proxy, RawClient, Refusing, Reply, Response, TcpEcho, TempDir, TestCa, eventually,
 };
 use std::net::SocketAddr;
 
@@ -137,4 +137,52 @@ fn two_dead_endpoints_of_three_cost_a_stream_no_connection() {
         RawClient::connect(addr).send("hello").expect("hello");
     }
     assert_eq!(echo.connections(), 120);
+}
+
+#[test]
+fn a_fallback_answers_when_nobody_else_can() {
+    let (dead, other) = (Refusing::start(), Origin::start(Reply::ok("from the other place")));
+    let dir = TempDir::new();
+    let page = dir.join("sorry.html");
+    std::fs::write(&page, "<p>Back soon</p>").unwrap();
+    let checked = "health = { every = \"100ms\", fall = 1 }\n";
+    for (fallback, status, text) in [
+        (format!("http://{}", other.addr()), 200, "from the other place"),
+        ("answer:503 Back soon".to_owned(), 503, "Back soon\n"),
+        (format!("page:{}", page.display()), 503, "<p>Back soon</p>"),
+    ] {
+        for lines in ["", checked] {
+            let proxy = reverse(&site(&format!("{}{lines}fallback = \"{fallback}\"", to(&[dead.addr()]))));
+            for _ in 0..3 {
+                let answer = ask(proxy.listening("sites.*"), "GET");
+                assert_eq!((answer.status, answer.text().as_str()), (status, text), "{fallback} {lines}");
+            }
+        }
+    }
+}
+
+#[test]
+fn streams_are_logged_with_words_of_their_own() {
+    let (echo, ca) = (TcpEcho::start(), TestCa::new());
+    let secret = Origin::tls(&ca.issue(&["a.test"]), Reply::ok("x"));
+    let config = format!(
+        "[streams.s]\nlisten = \"127.0.0.1:0\"\nto = \"{}\"\n\
+         [streams.t]\nlisten = \"127.0.0.1:0\"\nsni = {{ \"*\" = \"{}\" }}\n",
+        echo.addr(),
+        secret.addr()
+    );
+    let proxy = Proxy::builder(BIN)
+        .unset("proxy.listen")
+        .config(config)
+        .set("log.access", "access.log")
+        .set("log.format", "json")
+        .start();
+    RawClient::connect(proxy.listening("streams.s")).send("hello").expect("hello");
+    let mut client = RawClient::connect(proxy.listening("streams.t")).start_tls(&ca, "a.test");
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(client.read_response().text(), "x");
+    drop(client);
+    let words: Vec<String> =
+        proxy.log_values(2).iter().map(|line| line["protocol"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(words, ["stream-tcp", "stream-tls"]);
 }

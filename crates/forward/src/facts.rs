@@ -71,7 +71,12 @@ impl Facts {
     pub fn rule_method(&self) -> &str {
         match self.protocol {
             Protocol::Http | Protocol::Connect | Protocol::Upgrade => &self.method,
-            Protocol::Socks4 | Protocol::Socks5 | Protocol::Udp => "",
+            Protocol::Socks4
+            | Protocol::Socks5
+            | Protocol::Udp
+            | Protocol::StreamTcp
+            | Protocol::StreamTls
+            | Protocol::StreamUdp => "",
         }
     }
 

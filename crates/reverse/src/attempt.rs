@@ -302,6 +302,12 @@ impl Attempt {
     }
 }
 
+/// Whether a request came to nothing because of those it was sent to.
+#[must_use]
+pub fn is_upstreams_fault(failed: &Failed) -> bool {
+    judge(failed, true).1 == Side::Upstream
+}
+
 /// What a failure says about the endpoint, whose fault it is, and whether it may be tried again.
 fn judge(failed: &Failed, sent: bool) -> (Outcome, Side, Retry) {
     let after = if sent { Retry::IfIdempotent } else { Retry::Safe };

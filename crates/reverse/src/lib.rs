@@ -4,6 +4,8 @@
 //!
 //! - [`site_plan`]: what a listener of sites does; [`http_gateway`] does it: [`routes`], [`files`], [`compress`]; a
 //!   request's tries are in [`attempt`], whom to believe about clients in [`trusted`], traces in [`trace`];
+//! - [`stream_plan`]: what a listener of streams does; [`tcp_gateway`] does it, [`sni`] chooses by the hello that is read there;
+//!   [`udp_gateway`]: the same for datagrams, plan and sessions;
 //! - [`upstream`]: named groups of endpoints and how each endpoint fares; [`balance`]: the choice among them;
 //! - [`outlier`], [`health`]: who is put aside, by its failures or by checks; [`discovery`]: who there is;
 //! - [`breaker`], [`budget`], [`retry`]: how much may be under way, retried, and what may be retried at all;

@@ -6,7 +6,7 @@
 
 use crate::http_gateway::Gateway;
 use crate::retry::RetryPolicy;
-use crate::routes::{FieldName, HostPattern, Hosts, PathPattern, Route, Then, ToUpstream};
+use crate::routes::{FieldName, FixedAnswer, HostPattern, Hosts, PathPattern, Route, Then, ToUpstream};
 use crate::trusted::Trusted;
 use crate::upstream::{EndpointError, EndpointSpec, Registry, Scheme, Upstream, UpstreamConfig};
 use shoalway_http::h2::claim::Claim;
@@ -50,6 +50,9 @@ pub struct Backend {
     pub sticky: Option<StickyCookie>,
     /// Who serves when nobody here can. Default: nobody, the answer is 503.
     pub fallback: Option<Arc<Self>>,
+    /// What is answered when neither here nor there anybody can: in place of a 502, 503 or 504 that says so. Not in place
+    /// of one for too much at once. Default: that error.
+    pub fixed: Option<Arc<FixedAnswer>>,
     /// Seconds in Retry-After of a 503. Default 5.
     pub retry_after: u32,
     /// Whether requests that belong to no trace begin one. Default: no.
@@ -115,6 +118,7 @@ impl Backend {
             key: Key::Chance,
             sticky: None,
             fallback: None,
+            fixed: None,
             retry_after: 5,
             begins_traces: false,
         }

@@ -23,6 +23,12 @@ pub enum Protocol {
     Socks5,
     /// A SOCKS5 UDP association.
     Udp,
+    /// A stream of the reverse proxy over TCP.
+    StreamTcp,
+    /// The same, and its TLS hello was read.
+    StreamTls,
+    /// A session of datagrams of the reverse proxy.
+    StreamUdp,
 }
 
 impl Protocol {
@@ -36,6 +42,9 @@ impl Protocol {
             Self::Socks4 => "socks4",
             Self::Socks5 => "socks5",
             Self::Udp => "udp",
+            Self::StreamTcp => "stream-tcp",
+            Self::StreamTls => "stream-tls",
+            Self::StreamUdp => "stream-udp",
         }
     }
 }

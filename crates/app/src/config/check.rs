@@ -9,6 +9,7 @@ mod bounds;
 mod certificates;
 mod dns;
 mod exits;
+mod fallback;
 mod limits;
 mod listeners;
 mod named_files;

@@ -7,7 +7,7 @@
 mod reverse;
 
 pub use reverse::{
-    Balance, Bounds, CertFiles, Check, HashBy, Limit, RouteAction, RouteSettings, SiteCertificate,
+    Balance, Bounds, CertFiles, Check, Fallback, HashBy, Limit, RouteAction, RouteSettings, SiteCertificate,
     SiteSettings, SiteTimes, SiteTls, StreamSettings, StreamTimes, Transport, UpstreamSettings, UpstreamTls,
 };
 

@@ -191,6 +191,7 @@ mod tests {
                 "sites.NAME.health.status",
                 "sites.NAME.acme.challenges",
                 "acme.challenges",
+                "sites.NAME.fallback",
                 "sites.NAME.retries.on",
                 "sites.NAME.retries.status",
                 "streams.NAME.listen",

@@ -29,6 +29,8 @@ pub(super) fn write(shown: &Shown<'_>, out: &mut Vec<u8>) {
         Protocol::Http | Protocol::Connect | Protocol::Upgrade => b"HTTP/1.1",
         Protocol::Socks4 => b"SOCKS/4",
         Protocol::Socks5 | Protocol::Udp => b"SOCKS/5",
+        Protocol::StreamTcp | Protocol::StreamTls => b"TCP",
+        Protocol::StreamUdp => b"UDP",
     });
     out.extend_from_slice(b"\" ");
     text::three_digits(out, shown.http_status().into());

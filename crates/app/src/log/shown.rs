@@ -97,11 +97,17 @@ impl<'a> Shown<'a> {
         u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The status as programs that know HTTP alone expect it: SOCKS replies become 200, 403 or 502.
+    /// The status as programs that know HTTP alone expect it: SOCKS replies and the ends of streams become 200,
+    /// 403 or 502.
     pub(super) fn http_status(&self) -> u16 {
         match self.protocol {
             Protocol::Http | Protocol::Connect | Protocol::Upgrade => self.status,
-            Protocol::Socks4 | Protocol::Socks5 | Protocol::Udp => match (self.outcome, self.verb) {
+            Protocol::Socks4
+            | Protocol::Socks5
+            | Protocol::Udp
+            | Protocol::StreamTcp
+            | Protocol::StreamTls
+            | Protocol::StreamUdp => match (self.outcome, self.verb) {
                 (_, "block") => 403,
                 ("ok", _) => 200,
                 _ => 502,

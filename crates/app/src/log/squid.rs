@@ -52,9 +52,14 @@ fn verdict(shown: &Shown<'_>) -> &'static str {
         // Nothing was decided: the request was no good.
         _ if shown.verb.is_empty() => "NONE_NONE",
         Protocol::Http => "TCP_MISS",
-        Protocol::Connect | Protocol::Upgrade | Protocol::Socks4 | Protocol::Socks5 | Protocol::Udp => {
-            "TCP_TUNNEL"
-        }
+        Protocol::Connect
+        | Protocol::Upgrade
+        | Protocol::Socks4
+        | Protocol::Socks5
+        | Protocol::Udp
+        | Protocol::StreamTcp
+        | Protocol::StreamTls
+        | Protocol::StreamUdp => "TCP_TUNNEL",
     }
 }
 

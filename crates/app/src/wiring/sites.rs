@@ -10,7 +10,7 @@ use super::streams::{Ground, believed};
 use super::upstreams::Maker;
 use super::{Plan, WiringError, http_limits, limits};
 use crate::config::settings::{
-    HashBy, RouteAction, RouteSettings, SiteSettings, SiteTimes, UpstreamSettings,
+    Fallback, HashBy, RouteAction, RouteSettings, SiteSettings, SiteTimes, UpstreamSettings,
 };
 use crate::run::listeners::Listening;
 use shoalway_net::limits::Limits;
@@ -113,7 +113,7 @@ fn to_upstream(
     site: &SiteSettings,
     maker: &mut Maker<'_>,
 ) -> Result<Then, WiringError> {
-    let mut to = ToUpstream::new(backend(settings, maker)?);
+    let mut to = ToUpstream::new(backend(settings, site.fallback.as_ref(), maker)?);
     to.rewrite = rewrite;
     to.host = host;
     to.total = site.timeouts.total;
@@ -121,7 +121,11 @@ fn to_upstream(
     Ok(Then::Upstream(Arc::new(to)))
 }
 
-fn backend(settings: &UpstreamSettings, maker: &mut Maker<'_>) -> Result<Arc<Backend>, WiringError> {
+fn backend(
+    settings: &UpstreamSettings,
+    fallback: Option<&Fallback>,
+    maker: &mut Maker<'_>,
+) -> Result<Arc<Backend>, WiringError> {
     if let Some(backend) = maker.backend(&settings.name) {
         return Ok(backend);
     }
@@ -140,6 +144,14 @@ fn backend(settings: &UpstreamSettings, maker: &mut Maker<'_>) -> Result<Arc<Bac
         Some(HashBy::Header(name)) => FieldName::parse(name).map_or(Key::Chance, Key::Field),
         Some(HashBy::Cookie(name)) => Key::Cookie(name.as_str().into()),
     };
+    match fallback {
+        Some(Fallback::To(other)) => backend.fallback = Some(self::backend(other, None, maker)?),
+        Some(Fallback::Answer { status, content_type, text }) => {
+            backend.fixed =
+                Some(Arc::new(FixedAnswer::new(*status, content_type, text.as_str()).compressed()));
+        }
+        None => {}
+    }
     let sticky = settings.balance.sticky.as_deref();
     backend.sticky = sticky.map(|name| StickyCookie { name: name.into(), ..StickyCookie::default() });
     Ok(maker.keep_backend(&settings.name, backend))

@@ -102,15 +102,15 @@ pub(super) fn failed(failure: &Failed, retry_after: u32) -> Answer {
 }
 
 /// Fixed text, in a coding that the client takes.
-pub(super) fn fixed(fixed: &FixedAnswer, request: RequestView<'_>) -> Answer {
+pub(super) fn fixed(fixed: &FixedAnswer, request: Option<RequestView<'_>>) -> Answer {
     let offered = || fixed.coded().map(|(coding, _)| coding);
-    let chosen = match request.has(Known::AcceptEncoding) {
-        true => {
+    let chosen = match request.filter(|request| request.has(Known::AcceptEncoding)) {
+        Some(request) => {
             let accept: Vec<&[u8]> =
                 request.get_all(Known::AcceptEncoding).map(|field| field.value).collect();
             compress::choose(&accept, offered())
         }
-        false => None,
+        None => None,
     };
     let coded = chosen.and_then(|coding| fixed.coded().find(|(known, _)| *known == coding));
     let answer = match coded {

@@ -13,7 +13,7 @@ mod learned;
 
 use super::forwarding::drop_told;
 use super::{Gateway, RouteOnShard, answers, tunnel};
-use crate::attempt::Attempt;
+use crate::attempt::{self, Attempt};
 use crate::files::Found;
 use crate::routes::{HostPolicy, Scratch, Then, ToUpstream};
 use crate::trace;
@@ -255,8 +255,13 @@ impl Service for SiteService {
         self.attempt.answered(response.status());
     }
 
-    fn failed(&mut self, _request: Option<RequestView<'_>>, failure: &Failed) -> Answer {
+    fn failed(&mut self, request: Option<RequestView<'_>>, failure: &Failed) -> Answer {
         self.attempt.failed(failure);
+        if attempt::is_upstreams_fault(failure)
+            && let Some(fixed) = self.to_upstream().and_then(|to| to.backend.fixed.as_ref())
+        {
+            return answers::fixed(fixed, request);
+        }
         answers::failed(failure, self.retry_after())
     }
 

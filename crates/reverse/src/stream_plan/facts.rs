@@ -64,7 +64,7 @@ impl Facts {
         client: SocketAddr,
         admitted: Admitted,
     ) -> Self {
-        Self::new(shard, listener, client, Protocol::Connect, "TCP", Counted::Connection(admitted))
+        Self::new(shard, listener, client, Protocol::StreamTcp, "TCP", Counted::Connection(admitted))
     }
 
     pub(crate) fn datagrams(
@@ -75,7 +75,14 @@ impl Facts {
     ) -> Self {
         counters.accepted.add(1);
         counters.open.add(1);
-        Self::new(shard, listener, client, Protocol::Udp, "UDP", Counted::Datagrams(Arc::clone(counters)))
+        Self::new(
+            shard,
+            listener,
+            client,
+            Protocol::StreamUdp,
+            "UDP",
+            Counted::Datagrams(Arc::clone(counters)),
+        )
     }
 
     fn new(
@@ -103,6 +110,11 @@ impl Facts {
             down: 0,
             outcome: "aborted",
         }
+    }
+
+    /// Its TLS hello was read.
+    pub(crate) fn saw_hello(&mut self, name: Option<Host>) {
+        (self.protocol, self.method, self.host) = (Protocol::StreamTls, "TLS", name);
     }
 
     /// An endpoint is connected: counted as a tunnel until the end.

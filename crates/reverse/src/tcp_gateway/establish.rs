@@ -107,8 +107,7 @@ async fn seen(
 /// Where a client goes that began like this; what it asked for is noted.
 pub(super) fn route<'a>(route: &'a Route, session: &mut Session, hello: &Hello) -> Option<&'a Arc<Upstream>> {
     let Hello::Tls(hello) = hello else { return route.unseen() };
-    session.facts.method = "TLS";
-    session.facts.host = hello.sni.clone().map(Host::Name);
+    session.facts.saw_hello(hello.sni.clone().map(Host::Name));
     match route {
         Route::One(upstream) => Some(upstream),
         Route::Sni(map) => map.find(hello),

@@ -7,12 +7,14 @@ use super::certificates::{self, Defaults};
 use super::listeners::address;
 use super::places::{By, Manner, Places, leads_to};
 use super::upstreams::{self, Found, Kind};
-use super::{Check, routes};
+use super::{Check, fallback, routes};
 use crate::config::at::{At, NOWHERE, Place};
 use crate::config::catalogue::Code;
 use crate::config::file::{SiteSection, SiteTimeouts};
 use crate::config::report::Problem;
-use crate::config::settings::{Limit, SiteSettings, SiteTimes, Transport, UpstreamSettings, UpstreamTls};
+use crate::config::settings::{
+    Fallback, Limit, SiteSettings, SiteTimes, Transport, UpstreamSettings, UpstreamTls,
+};
 use shoalway_reverse::routes::HostPattern;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -93,7 +95,9 @@ fn site(
     leads_away(&main, &section.to.items().iter().map(At::place).collect::<Vec<_>>(), &listen, check);
     let read = routes::routes(&section.routes, &listen, check);
     needs_somewhere(name, section, check);
-    let has_https = main.has_https() || read.iter().any(routes::Read::has_https);
+    let fallback = fallback::fallback(section.fallback.as_ref(), &listen, content, check);
+    let fallback_https = matches!(&fallback, Some(fallback::Read::To(found)) if found.has_https());
+    let has_https = fallback_https || main.has_https() || read.iter().any(routes::Read::has_https);
     let tls_out = upstreams::tls(section.upstream.as_ref(), has_https, content, check);
     let upstream = |name: String, found: Found, tls: &UpstreamTls| UpstreamSettings {
         name,
@@ -105,6 +109,12 @@ fn site(
         bounds,
     };
     let to = (!section.to.items().is_empty()).then(|| upstream(name.to_owned(), main, &tls_out));
+    let fallback = fallback.map(|read| match read {
+        fallback::Read::To(found) => {
+            Fallback::To(Box::new(upstream(format!("{name}#fallback"), found, &tls_out)))
+        }
+        fallback::Read::Answer(answer) => answer,
+    });
     let routes = routes::named(name, read, |name, found| upstream(name, found, &tls_out));
     Some(SiteSettings {
         name: name.to_owned(),
@@ -113,6 +123,7 @@ fn site(
         tls,
         to,
         routes,
+        fallback,
         timeouts: times(section.timeouts.as_ref(), check),
         rate: section.rate.as_ref().and_then(|at| check.events("rate", at)),
         proxy_protocol: manner.proxy_protocol,

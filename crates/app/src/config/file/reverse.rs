@@ -51,6 +51,10 @@ pub struct SiteSection {
     pub breaker: BreakerSection,
     /// What is tried again, and how often.
     pub retries: RetrySection,
+    /// Who answers when none of the upstreams can: other upstreams, written as in `to`, or `answer:STATUS TEXT`, or
+    /// `page:FILE` (its status is 503). Without this key the answer is 502, 503 or 504.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Many>,
     /// Speak TLS with clients, HTTP/2 included. Without this key and without `acme` the site is plain HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<SiteTlsSection>,
@@ -90,6 +94,7 @@ impl Default for SiteSection {
             panic_below: At::default_of("50%"),
             breaker: BreakerSection::default(),
             retries: RetrySection::default(),
+            fallback: None,
             tls: None,
             acme: None,
             upstream: None,

@@ -39,6 +39,8 @@ pub struct SiteSettings {
     pub to: Option<UpstreamSettings>,
     /// Routes, the first that matches decides.
     pub routes: Vec<RouteSettings>,
+    /// Who answers when none of its upstreams can; none: an error does.
+    pub fallback: Option<Fallback>,
     /// Times.
     pub timeouts: SiteTimes,
     /// Most requests of one client network.
@@ -81,6 +83,22 @@ pub struct CertFiles {
     pub key: PathBuf,
     /// OCSP answer, DER.
     pub ocsp: Option<PathBuf>,
+}
+
+/// Who answers when no upstream can.
+#[derive(Clone)]
+pub enum Fallback {
+    /// Other upstreams.
+    To(Box<UpstreamSettings>),
+    /// This answer.
+    Answer {
+        /// 200 to 599.
+        status: u16,
+        /// Its Content-Type.
+        content_type: &'static str,
+        /// Its content.
+        text: String,
+    },
 }
 
 /// Upstreams and how they are used.

@@ -1,7 +1,7 @@
 //! Does what a route says.
 
 use super::SiteService;
-use crate::attempt::{Deadlines, Wanted};
+use crate::attempt::{Deadlines, Refused, Wanted};
 use crate::balance::{PickKey, StickyId};
 use crate::dice::stable_hash;
 use crate::files::{FileWay, FilesRoot, Found};
@@ -42,7 +42,7 @@ impl SiteService {
             (Then::Redirect(redirect), _) => self.redirect(redirect, &route.route, authority, target),
             (Then::Files(root), _) => self.look_for_file(shard, request, root, &route.route, target),
             (Then::Answer(fixed), _) => {
-                let answer = answers::edited(answers::fixed(fixed, request), &route.route.response);
+                let answer = answers::edited(answers::fixed(fixed, Some(request)), &route.route.response);
                 self.answer(answer, "ok")
             }
             // A route to an upstream has its worker, made with it.
@@ -90,7 +90,13 @@ impl SiteService {
             Ok(way) => {
                 Next::Upstream { upstream: way.upstream, connect: way.connect, line: RequestLine::Origin }
             }
-            Err(refused) => self.answer(answers::refused(refused, to.backend.retry_after), refused.word()),
+            Err(refused) => {
+                let answer = match (&to.backend.fixed, refused) {
+                    (Some(fixed), Refused::NobodyLeft) => answers::fixed(fixed, Some(request)),
+                    (Some(_) | None, _) => answers::refused(refused, to.backend.retry_after),
+                };
+                self.answer(answer, refused.word())
+            }
         }
     }
 
