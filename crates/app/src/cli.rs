@@ -14,6 +14,7 @@ mod environment;
 mod exec;
 mod exit;
 mod generated;
+mod key;
 mod listening;
 mod output;
 mod reverse;
@@ -23,6 +24,7 @@ mod why;
 
 pub use certs::{CaCommand, CertCommand, StorageArgs};
 pub use exit::Exit;
+pub use key::KeyCommand;
 pub use output::Output;
 pub use translate::{Translated, translate};
 
@@ -100,6 +102,9 @@ pub enum Command {
     /// Show the authority of this machine, for names below .internal
     #[command(subcommand)]
     Ca(CaCommand),
+    /// Make, back up and use the wallets of nodes
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Print the completions for a shell
     Completions {
         /// Which shell
@@ -310,6 +315,7 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &Output) -> io::Resul
         Some(Command::Env(args)) => environment::env(&args, &request, output)?,
         Some(Command::Exec(args)) => exec::exec(&args, &request, output)?,
         Some(Command::Config(command)) => config_commands::config(&command, &request, output)?,
+        Some(Command::Key(command)) => key::key(&command, &request, output)?,
         Some(Command::Completions { shell }) => generated::completions(shell, output)?,
         Some(Command::Man { dir }) => generated::man(dir.as_deref(), output)?,
         Some(Command::Version) => generated::version(output)?,
