@@ -215,7 +215,7 @@ impl CreatedTerms {
 }
 
 /// A number from 1 to a limit.
-fn within<N: PartialOrd + From<u8>>(number: N, most: N, field: &'static str) -> Result<N, Malformed> {
+fn within<N: Copy + PartialOrd + From<u8>>(number: N, most: N, field: &'static str) -> Result<N, Malformed> {
     if number >= N::from(1) && number <= most { Ok(number) } else { Err(Malformed(field)) }
 }
 

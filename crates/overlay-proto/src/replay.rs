@@ -83,7 +83,7 @@ impl Table {
     }
 
     /// The slots from where the entry may stand on, once around.
-    fn from_home(&self, entry: u128) -> impl Iterator<Item = usize> + use<> {
+    fn probes(&self, entry: u128) -> impl Iterator<Item = usize> + use<> {
         let folded = (entry >> 64) as u64 ^ self.salt.0;
         let mixed = folded.wrapping_mul(self.salt.1) ^ (entry as u64).rotate_left(32);
         let length = self.slots.len();
@@ -95,7 +95,7 @@ impl Table {
         if entry == 0 {
             return self.holds_zero;
         }
-        let probed = self.from_home(entry).map(|at| self.slots.get(at).copied().unwrap_or_default());
+        let probed = self.probes(entry).map(|at| self.slots.get(at).copied().unwrap_or_default());
         probed.take_while(|slot| *slot != 0).any(|slot| slot == entry)
     }
 
@@ -112,7 +112,7 @@ impl Table {
     }
 
     fn put(&mut self, entry: u128) {
-        for at in self.from_home(entry) {
+        for at in self.probes(entry) {
             if let Some(slot) = self.slots.get_mut(at).filter(|slot| **slot == 0) {
                 *slot = entry;
                 return;

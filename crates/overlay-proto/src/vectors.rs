@@ -12,7 +12,7 @@ use std::path::Path;
 /// The file `name`.json holds exactly these cases.
 #[track_caller]
 pub(crate) fn assert_published(name: &str, about: &str, cases: Vec<Value>) {
-    let file = json!({ "kind": name, "about": about, "cases": cases });
+    let file = json!({ "kind": name, "about": about, "cases": Value::Array(cases) });
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocol/vectors");
     let path = folder.join(format!("{name}.json"));
     let text = format!("{}\n", serde_json::to_string_pretty(&file).unwrap());

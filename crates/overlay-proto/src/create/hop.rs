@@ -116,8 +116,11 @@ impl Opened {
     }
 }
 
-/// The key's name and the encapsulation at the head of a CREATE of a permitted length.
-pub(super) fn head(body: &[u8]) -> Result<([u8; KEY_ID], &[u8; ENCAPSULATION], &[u8]), CreateFault> {
+/// A CREATE: the key's name, the encapsulation, what is sealed.
+type Parts<'a> = ([u8; KEY_ID], &'a [u8; ENCAPSULATION], &'a [u8]);
+
+/// Takes a CREATE of a permitted length apart.
+pub(super) fn parts(body: &[u8]) -> Result<Parts<'_>, CreateFault> {
     let length = CreateFault::Length(body.len());
     if ![CREATE_EXIT, CREATE_TWO, CREATE_THREE].contains(&body.len()) {
         return Err(length);
@@ -134,7 +137,7 @@ pub(super) fn open(
     key: &XWingSecret,
     body: &[u8],
 ) -> Result<Opened, CreateFault> {
-    let (id, enc, sealed) = head(body)?;
+    let (id, enc, sealed) = parts(body)?;
     let enc = <XWing as Kem>::EncappedKey::from_bytes(enc).map_err(|_length| CreateFault::Sealed)?;
     let info = create_info(network, node, id);
     let mut context = setup_receiver::<Aead, Kdf, XWing>(&OpModeR::Base, key, &enc, &info)

@@ -75,7 +75,7 @@ impl KemKeys {
         body: &[u8],
         now: UnixTime,
     ) -> Result<Opened, CreateFault> {
-        let (id, enc, _sealed) = hop::head(body)?;
+        let (id, enc, _sealed) = hop::parts(body)?;
         let named = |key: &&mut CreateKey| key.id == id && now <= key.not_after;
         let key = self.keys.iter_mut().find(named).ok_or(CreateFault::UnknownKey)?;
         let enc = EncHash::of(enc);

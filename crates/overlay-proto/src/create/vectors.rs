@@ -78,11 +78,12 @@ fn path(words: &[&'static str], suite: Suite) -> Published {
     let offer = Offer { suites: Suites::BOTH, token: TOKEN };
     let (create, pending) =
         build_with::<Stately>(&named("network"), &hops, &offer, eph, &mut chance).unwrap();
-    let (mut body, mut cases, mut layers) = (create, Vec::new(), Vec::new());
+    let (mut body, mut cases, mut layers, mut keys) = (create, Vec::new(), Vec::new(), Vec::new());
     let mut exit = nodes.pop().unwrap();
     for at in &mut nodes {
         let Opened::Relay(relay) = opened(at, &body) else { panic!("{} is a relay", at.word) };
         cases.push(relay_case(at, &body, &relay));
+        keys.extend(relay.layer.as_ref().map(|layer| hex(layer.to_client.bytes())));
         layers.extend(relay.layer.map(RelayLayer::new));
         body = relay.inner;
     }
@@ -93,16 +94,16 @@ fn path(words: &[&'static str], suite: Suite) -> Published {
         "suites": 3, "token": hex(&request.token[..]), "eph_seed": hex(named("eph")),
     }));
     let mut chance = Stated::new(randomness("created"));
-    let (created, keys) = request.answer_with::<Stately>(&terms(suite), &mut chance).unwrap();
+    let (created, at_exit) = request.answer_with::<Stately>(&terms(suite), &mut chance).unwrap();
     let mut arrived = created.clone();
     layers.iter_mut().rev().for_each(|layer| layer.to_client.apply(&mut arrived));
     let ready = pending.created(&arrived).unwrap();
-    assert_eq!((&ready.tx, &ready.rx, ready.terms), (&keys.rx, &keys.tx, terms(suite)));
+    assert_eq!((&ready.tx, &ready.rx, ready.terms), (&at_exit.rx, &at_exit.tx, terms(suite)));
     let created = json!({
         "network": hex(named("network")), "exit": hex(exit.key.node.0), "exit_seed": hex(named(exit.word)),
         "create_at_exit": hex(&body), "eph_seed": hex(named("eph")),
         "encapsulation_randomness": hex(randomness("created")), "created": hex(&created),
-        "created_with_layers": hex(&arrived), "suite": suite.number(), "version": 1,
+        "layers_x2c": keys, "created_with_layers": hex(&arrived), "suite": suite.number(), "version": 1,
         "max_streams": 256, "stream_window": 256 * 1024, "circuit_window": 1024 * 1024,
         "idle": 780, "life": 2700, "dir_number": 4711, "dir_hash": hex(named("a snapshot")),
         "sc": hex(ready.tx.secret.bytes()), "sx": hex(ready.rx.secret.bytes()),
