@@ -193,7 +193,9 @@ async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
 }
 
 async fn metrics_page(State(shared): State<Shared>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(&shared.board)).into_response()
+    let page = metrics::render(&shared.board)
+        + &metrics::certificates(&certs::listed(shared.certs.load().as_deref()));
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response()
 }
 
 async fn status_page(State(shared): State<Shared>) -> Response {

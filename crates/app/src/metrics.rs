@@ -4,9 +4,11 @@
 //! destination of a client is ever one.
 //! Numbers are sums over all shards. Not here: counting (`net/counters`), serving (`admin`).
 
+mod certificates;
 mod process;
 mod upstreams;
 
+pub(crate) use certificates::certificates;
 pub(crate) use process::resident_bytes;
 
 use crate::run::board::{Board, Counted, State};

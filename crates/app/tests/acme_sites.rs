@@ -127,6 +127,9 @@ fn a_site_gets_its_certificate_over_the_plain_port_and_commands_answer() {
     assert!(text.contains("shop.example  valid until "), "{text}");
     assert_eq!(proxy.status_json()["certificates"][0]["state"], "valid");
     assert_eq!(proxy.admin("/readyz").text(), "ready\n");
+    let expires =
+        proxy.metrics().sum("shoalway_certificate_expires_timestamp_seconds", &[("name", "shop.example")]);
+    assert_eq!(Some(expires), listed["certificates"][0]["until"].as_f64());
 
     let before = serial(addr, "shop.example");
     let renewed = proxy.command(&["cert", "renew", "shop.example"]);
@@ -195,6 +198,8 @@ fn while_the_authority_is_away_the_rest_is_served_and_words_say_so() {
     assert_eq!(curl(&[&format!("http://{plain}/x")]).http_code, 308);
     let client = Client::trusting(&acme.issuing_root());
     assert_eq!(client.ask("shop.example", addr).http_code, 0);
+    let status = proxy.command(&["status"]).text();
+    assert!(status.contains("certificate shop.example: missing, A004"), "{status}");
     let listed = proxy.command(&["cert", "list"]).text();
     assert!(listed.contains("shop.example  missing, next attempt ") && listed.contains("A004: "), "{listed}");
 
@@ -252,8 +257,10 @@ fn a_storage_that_cannot_be_used_is_told_at_the_start_and_refuses_a_reload() {
     let builder = || Proxy::builder(BIN).unset("proxy.listen");
     let mut proxy = builder().config(format!("{}{lines}", site("nas.internal", "acme = true"))).launch();
     assert_eq!(proxy.wait_for_exit(secs(10)).code(), Some(77));
-    let said = proxy.stdout() + &proxy.stderr();
-    assert!(said.contains("certificates cannot be kept") && said.contains("chmod 700"), "{said}");
+    eventually(secs(10), "what is wrong and what to do", || {
+        let said = proxy.stdout() + &proxy.stderr();
+        (said.contains("certificates cannot be kept") && said.contains("chmod 700")).then_some(())
+    });
 
     let plain = site("nas.internal", "");
     let proxy = builder().config(plain).start();
@@ -314,7 +321,8 @@ fn an_ocsp_answer_goes_along_while_it_holds_and_changes_without_a_reload() {
     let tls = format!("tls = {{ cert = \"{cert}\", key = \"{key}\", ocsp = \"{}\" }}", answer.display());
     let proxy = reverse(&shop(&tls));
     let addr = proxy.listening("sites.shop.example");
-    assert!(proxy.stdout().contains("C060") && proxy.stdout().contains("it is for another certificate"));
+    let said = proxy.stdout() + &proxy.stderr();
+    assert!(said.contains("C060") && said.contains("it is for another certificate"), "{said}");
     let status = || s_client(addr, "shop.example", &["-status"]);
     assert!(status().contains("OCSP response: no response sent"));
 

@@ -24,35 +24,38 @@ enum Act {
     DryRun,
 }
 
-/// All names as JSON.
+/// All names as they are now.
+#[must_use]
+pub(super) fn listed(keeper: Option<&CertKeeper>) -> Vec<Listed> {
+    keeper.map(|keeper| keeper.status(SystemTime::now())).unwrap_or_default()
+}
+
+/// The same as JSON.
 #[must_use]
 pub(super) fn all(keeper: Option<&CertKeeper>) -> Value {
-    let listed = keeper.map(|keeper| keeper.status(SystemTime::now())).unwrap_or_default();
-    json!({ "certificates": listed.iter().map(Listed::to_json).collect::<Vec<_>>() })
+    json!({ "certificates": listed(keeper).iter().map(Listed::to_json).collect::<Vec<_>>() })
 }
 
 /// Names that have no certificate that is valid now, in a line for each; nothing when all have one. They are no reason to
 /// take no clients: an authority that checks a name is one.
 #[must_use]
 pub(super) fn missing(keeper: Option<&CertKeeper>) -> String {
-    let listed = keeper.map(|keeper| keeper.status(SystemTime::now())).unwrap_or_default();
     let line = |one: &Listed| {
         let why =
             one.error.as_ref().map(|error| format!(": {} {}", error.code, error.text)).unwrap_or_default();
         format!("no certificate for {}{why}\n", one.name)
     };
-    listed.iter().filter(|one| one.state != "valid").map(line).collect()
+    listed(keeper).iter().filter(|one| one.state != "valid").map(line).collect()
 }
 
 /// The same for the status, in short.
 #[must_use]
 pub(super) fn brief(keeper: Option<&CertKeeper>) -> Value {
-    let listed = keeper.map(|keeper| keeper.status(SystemTime::now())).unwrap_or_default();
     let one = |one: &Listed| {
         let error = one.error.as_ref().map(|error| error.code.as_str());
         json!({ "name": one.name, "state": one.state, "until": one.until.map(crate::cert::seconds), "error": error })
     };
-    Value::Array(listed.iter().map(one).collect())
+    Value::Array(listed(keeper).iter().map(one).collect())
 }
 
 /// Does what is asked; status and answer.

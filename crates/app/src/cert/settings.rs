@@ -15,7 +15,7 @@ pub const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt
 pub struct CertSettings {
     /// Directory of files, made with mode 0700 when it is missing.
     pub storage: PathBuf,
-    /// First pause between two looks at an order; then twice as long each time. Default 1 s.
+    /// First pause between two looks at an order; then twice as long each time. Default 250 ms.
     pub poll: Duration,
     /// Longest time an order may take. Default 3 minutes.
     pub patience: Duration,
@@ -73,7 +73,7 @@ impl CertSettings {
     /// The defaults, with files in `storage`.
     #[must_use]
     pub fn new(storage: PathBuf) -> Self {
-        Self { storage, poll: Duration::from_secs(1), patience: Duration::from_mins(3) }
+        Self { storage, poll: Duration::from_millis(250), patience: Duration::from_mins(3) }
     }
 }
 

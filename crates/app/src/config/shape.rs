@@ -207,6 +207,15 @@ mod tests {
     }
 
     #[test]
+    fn editors_know_that_a_table_with_a_switch_may_be_a_word() {
+        let schema = json_schema();
+        let site = schema.pointer("/properties/sites/additionalProperties/properties").unwrap();
+        let types = |key: &str| site.pointer(&format!("/{key}/type")).unwrap().to_string();
+        assert!(types("acme").contains("boolean") && types("acme").contains("object"), "{}", types("acme"));
+        assert!(!types("tls").contains("boolean"), "{}", types("tls"));
+    }
+
+    #[test]
     fn kinds_follow_the_structs() {
         let shape = Shape::of_file();
         for (path, words) in [

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-/// Six lines, one more for sites and streams, and one for each upstream that is not wholly well.
+/// Six lines, one more for sites and streams, and one for each upstream or certificate that is not wholly well.
 pub(super) fn status(status: &Value) -> String {
     let word = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
     let count = |key: &str| status.get(key).and_then(Value::as_u64).unwrap_or(0);
@@ -50,7 +50,7 @@ pub(super) fn status(status: &Value) -> String {
     )
 }
 
-/// Sites and streams with their addresses, and upstreams of which something is wrong; empty when there are none.
+/// Sites and streams with their addresses, and upstreams and certificates of which something is wrong; empty when there are none.
 fn reverse_proxy(status: &Value, listeners: &[&Value]) -> String {
     if listeners.is_empty() {
         return String::new();
@@ -70,6 +70,14 @@ fn reverse_proxy(status: &Value, listeners: &[&Value]) -> String {
         if count("healthy") < u64::try_from(endpoints).unwrap_or(u64::MAX) {
             let name = upstream.get("name").and_then(Value::as_str).unwrap_or("?");
             text.push_str(&format!("  upstream {name}: {} of {endpoints} healthy\n", count("healthy")));
+        }
+    }
+    for certificate in status.get("certificates").and_then(Value::as_array).into_iter().flatten() {
+        let word = |key: &str| certificate.get(key).and_then(Value::as_str);
+        let (name, state) = (word("name").unwrap_or("?"), word("state").unwrap_or("?"));
+        let error = word("error").map(|code| format!(", {code}")).unwrap_or_default();
+        if state != "valid" || !error.is_empty() {
+            text.push_str(&format!("  certificate {name}: {state}{error}\n"));
         }
     }
     text

@@ -141,7 +141,7 @@ impl SiteCertificates {
         };
         let files: Vec<OfSite> = all().filter_map(|(site, tls)| of_site(site, tls)).collect();
         let kept: Vec<CertName> = sites.iter().filter_map(|site| Some(kept_by(site)?.0)).collect();
-        let read = read_all(&files)?;
+        let read = read_all(&files, SystemTime::now())?;
         let client_ca = first.client_ca.as_ref().map(super::read).transpose()?;
         let is_checked = !kept.is_empty() && client_ca.is_none();
         let alike = |old: &&Store| old.client_ca == client_ca && old.is_checked == is_checked;
@@ -189,7 +189,7 @@ impl SiteCertificates {
             }
             store.read.stamps = stamps;
             store.read.until = None;
-            match read_all(&store.files) {
+            match read_all(&store.files, now) {
                 Ok(read) => {
                     for (file, why) in &read.complaints {
                         tracing::warn!(%listener, file = %file.display(), "the OCSP answer is not sent: {why}");
@@ -232,11 +232,11 @@ fn of_site(site: &str, tls: &SiteTls) -> Option<OfSite> {
     }
 }
 
-fn read_all(all: &[OfSite]) -> Result<Read, WiringError> {
+fn read_all(all: &[OfSite], now: SystemTime) -> Result<Read, WiringError> {
     let mut found = Read { stamps: stamps(all), ..Read::default() };
     for OfSite { site, files: CertFiles { cert, key, ocsp } } in all {
         let chain = read(cert)?;
-        let staple = ocsp.as_ref().and_then(|path| staple(path, &chain, &mut found));
+        let staple = ocsp.as_ref().and_then(|path| staple(path, &chain, now, &mut found));
         let made =
             Certificate::from_pem(&chain, &read(key)?, staple).map_err(WiringError::SiteCertificate)?;
         found.certificates.push(made.of_site(site));
@@ -245,9 +245,9 @@ fn read_all(all: &[OfSite]) -> Result<Read, WiringError> {
 }
 
 /// An OCSP answer that may be sent. One that may not is no reason to be without the certificate.
-fn staple(path: &PathBuf, chain: &[u8], found: &mut Read) -> Option<Vec<u8>> {
+fn staple(path: &PathBuf, chain: &[u8], now: SystemTime, found: &mut Read) -> Option<Vec<u8>> {
     let read = read(path).map_err(|error| error.to_string());
-    let looked = |der| Staple::read(der, chain, SystemTime::now()).map_err(|why| why.to_string());
+    let looked = |der| Staple::read(der, chain, now).map_err(|why| why.to_string());
     match read.and_then(looked) {
         Ok(Staple { der, until }) => {
             found.until = found.until.into_iter().chain(until).min();
@@ -269,4 +269,37 @@ fn stamps(all: &[OfSite]) -> Vec<Stamp> {
         [Some(stamp(cert)), Some(stamp(key)), ocsp.as_ref().map(stamp)]
     };
     all.iter().flat_map(paths).flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shoalway_testkit::TestCa;
+    use std::time::Duration;
+
+    #[test]
+    fn an_ocsp_answer_is_no_longer_sent_when_its_time_is_over_though_no_file_has_changed() {
+        let ca = TestCa::new();
+        let issued = ca.issue(&["shop.example"]);
+        let ocsp = Some(ca.ocsp(&issued, "V"));
+        let files = CertFiles { cert: issued.cert.clone(), key: issued.key.clone(), ocsp };
+        let files = vec![OfSite { site: "shop.example".to_owned(), files }];
+        let now = SystemTime::now();
+        let read = read_all(&files, now).unwrap();
+        assert!(read.until.is_some() && read.complaints.is_empty());
+        let certificates = CertificateStore::new(&[]);
+        let server = TlsServer::with_store(Arc::clone(&certificates), None, &ALPN).unwrap();
+        let store =
+            Store { certificates, server, client_ca: None, is_checked: false, files, read, kept: Vec::new() };
+        let mut all = SiteCertificates::new();
+        let listener: Arc<str> = "a".into();
+        all.stores.insert(Arc::clone(&listener), store);
+
+        all.look_again(now);
+        assert!(all.stores[&listener].read.until.is_some(), "nothing has happened");
+        all.look_again(now + Duration::from_hours(48));
+        let read = &all.stores[&listener].read;
+        assert_eq!((read.until, read.certificates.len(), read.complaints.len()), (None, 1, 1));
+        assert!(read.complaints[0].1.starts_with("it has expired on "), "{:?}", read.complaints);
+    }
 }

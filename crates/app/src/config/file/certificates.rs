@@ -57,6 +57,7 @@ impl Default for AcmeSection {
 /// `.internal`, `.localhost` and `.home.arpa` are certified by an authority of this machine, see `shoalway ca show`.
 #[derive(Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("type" = ["boolean", "object"]))]
 pub struct SiteAcmeSection {
     /// Whether the site's certificate is ordered, proven and renewed by itself; the site then speaks TLS. `acme = true` and
     /// `acme = false` are short for a table with this key alone.
