@@ -12,6 +12,7 @@
 
 pub mod client_hello;
 pub mod cut;
+pub mod directory;
 pub mod first_bytes;
 pub mod h2;
 pub mod http1;
@@ -43,6 +44,13 @@ pub const TARGETS: &[Target] = &[
     ("rules", policy::rules),
     ("domain_list", policy::domain_list),
     ("users", policy::users),
+    ("delegation", directory::delegation),
+    ("revocations", directory::revocations),
+    ("descriptor", directory::descriptor),
+    ("network_file", directory::network_file),
+    ("snapshot", directory::snapshot),
+    ("chain", directory::chain),
+    ("invite", directory::invite),
 ];
 
 /// Runs one target over one input.

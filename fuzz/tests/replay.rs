@@ -42,6 +42,13 @@ replay!(
     rules,
     domain_list,
     users,
+    delegation,
+    revocations,
+    descriptor,
+    network_file,
+    snapshot,
+    chain,
+    invite,
 );
 
 fn here(path: &str) -> PathBuf {
