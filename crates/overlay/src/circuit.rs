@@ -48,6 +48,7 @@ pub struct Port {
     owner: RefCell<Option<Rc<dyn PortOwner>>>,
     streams: RefCell<HashMap<StreamId, StreamState>>,
     over: Cell<Option<Code>>,
+    retired: Cell<bool>,
     /// When the timer wakes by itself, and how it is woken before.
     armed: Cell<Option<Moment>>,
     timer: Cell<Option<Waker>>,
@@ -73,6 +74,7 @@ impl Port {
             owner: RefCell::new(Some(owner)),
             streams: RefCell::default(),
             over: Cell::new(None),
+            retired: Cell::new(false),
             armed: Cell::new(None),
             timer: Cell::new(None),
             pumping: Cell::new(false),
@@ -142,6 +144,11 @@ impl Port {
         self.pump();
     }
 
+    /// Client: takes no new streams any more, although the machine would.
+    pub fn retire(&self) {
+        self.retired.set(true);
+    }
+
     /// Streams that are connecting or stand.
     #[must_use]
     pub fn streams(&self) -> usize {
@@ -151,7 +158,7 @@ impl Port {
     /// Whether it takes new streams.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.over.get().is_none() && self.end.borrow().is_open()
+        self.over.get().is_none() && !self.retired.get() && self.end.borrow().is_open()
     }
 
     /// Why it is over, if it is.

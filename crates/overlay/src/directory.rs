@@ -1,11 +1,16 @@
 //! What a client or a node knows of its network.
 //!
-//! Everybody on a process reads it through [`Book`]. Not here: formats and their rules (`overlay-proto`).
+//! Everybody on a process reads it through [`Book`]; [`library::Library`] is the one that learns. Not here: formats and
+//! their rules (`overlay-proto`).
+
+pub mod library;
 
 use bytes::Bytes;
 use shoalway_overlay_proto::link::dir::DirKind;
 use shoalway_overlay_proto::snapshot::Directory;
 use std::sync::Arc;
+
+pub use library::{Learned, Library, LibraryError};
 
 /// What is known of the network at present.
 pub trait Book: Send + Sync {

@@ -4,6 +4,8 @@
 //!
 //! - [`link`]: a tunnel stream at work: [`link::driver`] moves its bytes, [`link::handle`] is what others hold of it;
 //! - [`circuit`]: an end of a circuit on its link, and its streams as byte streams;
+//! - [`client`]: a person's own part; [`node`]: a node's, with [`exit`]; [`directory`]: what both know of the network;
+//! - [`keys`]: what a node is; [`chance`]: randomness;
 //! - [`time`]: a shard's clock as the protocol's machines take it.
 //!
 //! A link, its circuits and their streams live on one shard and share no lock with others. Not here: what the bytes
@@ -11,6 +13,7 @@
 
 pub mod chance;
 pub mod circuit;
+pub mod client;
 pub mod directory;
 pub mod exit;
 pub mod keys;

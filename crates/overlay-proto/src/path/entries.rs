@@ -61,6 +61,20 @@ pub enum EntriesError {
 }
 
 impl Entries {
+    /// Reads the list as it was written down.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn from_text(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The list, to be written down.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
     /// The entries in use, the preferred one first.
     pub fn in_use(&self) -> impl Iterator<Item = &Entry> {
         self.all.iter().filter(|entry| entry.left.is_none())
@@ -237,8 +251,8 @@ mod tests {
     fn the_list_is_written_down_and_read_back() {
         let mut entries = fresh(5);
         entries.fails(Address([nodes(&entries)[1]; 20]), START.plus(9));
-        let text = toml::to_string(&entries).unwrap();
-        assert!(toml::from_str::<Entries>(&text).unwrap() == entries);
-        assert!(toml::from_str::<Entries>(&text.replace("since", "sins")).is_err());
+        let text = entries.to_text();
+        assert!(Entries::from_text(&text) == Ok(entries));
+        assert!(Entries::from_text(&text.replace("since", "sins")).is_err());
     }
 }

@@ -7,6 +7,7 @@ use super::Port;
 use crate::time;
 use bytes::{Buf, Bytes};
 use shoalway_overlay_proto::circuit::terms::{ResetCode, StreamId};
+use shoalway_overlay_proto::link::dir::DirGet;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -124,6 +125,28 @@ impl StreamPort {
         (self.finished, self.drained) = (true, true);
         self.forget();
         self.port.with(|end| end.reset(self.stream, code));
+    }
+
+    /// Client: asks for a part of the exit's directory, on a stream to it.
+    pub fn ask_directory(&mut self, get: DirGet) {
+        let stream = self.stream;
+        self.port.with(|end| end.dir_get(stream, get));
+    }
+
+    /// The answer to [`StreamPort::ask_directory`], whole; empty when the exit has none. None when the stream ended.
+    pub async fn directory_answer(&mut self) -> Option<Bytes> {
+        poll_fn(|cx| {
+            self.look(|state| match state.received.pop_front() {
+                Some(answer) => Poll::Ready(Some(answer)),
+                None if state.reset.is_some() || state.fin => Poll::Ready(None),
+                None => {
+                    state.reader = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            })
+            .unwrap_or(Poll::Ready(None))
+        })
+        .await
     }
 
     /// Waits until the exit has connected.

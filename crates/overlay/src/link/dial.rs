@@ -128,6 +128,14 @@ pub enum DialFault {
     Key,
 }
 
+impl DialFault {
+    /// Whether nobody listens at the entry's address.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Connect(DialError::Connect(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused)
+    }
+}
+
 /// Opens a link. `session` is what goes on, if something does; when it comes back in the error's place it is lost.
 ///
 /// # Errors

@@ -209,6 +209,7 @@ impl Driver {
             Parting::Fault => self.duplex.sending().reset(ResetCode::Done),
             Parting::Lost => self.duplex.sending().reset(ResetCode::Cancelled),
         }
+        self.link.fell();
         match self.owner.parted(&self.link, why) {
             Afterwards::Wait => {}
             Afterwards::End => self.link.forsake(Code::LinkLost),

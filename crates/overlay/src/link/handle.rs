@@ -75,6 +75,7 @@ pub struct LinkHandle {
     ended: Cell<bool>,
     end_asked: Cell<bool>,
     stream: Cell<u32>,
+    standing: Cell<bool>,
 }
 
 impl LinkHandle {
@@ -88,6 +89,7 @@ impl LinkHandle {
             ended: Cell::new(false),
             end_asked: Cell::new(false),
             stream: Cell::new(0),
+            standing: Cell::new(true),
         })
     }
 
@@ -176,6 +178,22 @@ impl LinkHandle {
         self.wake();
     }
 
+    /// Whether a stream carries the link now.
+    #[must_use]
+    pub const fn is_standing(&self) -> bool {
+        self.standing.get() && !self.ended.get()
+    }
+
+    /// Sequenced bytes received: what is said when the session goes on.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.link.borrow().received()
+    }
+
+    pub(super) fn fell(&self) {
+        self.standing.set(false);
+    }
+
     /// Whether the link has ended for good.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
@@ -223,6 +241,7 @@ impl LinkHandle {
     pub fn put(&self, link: Link) {
         self.link.replace(link);
         self.end_asked.set(false);
+        self.standing.set(true);
     }
 
     /// Which stream the link is at: a driver of an earlier one has nothing to do any more.

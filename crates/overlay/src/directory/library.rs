@@ -1,0 +1,249 @@
+//! What was learned of a network: the versions of its file, the chain of its snapshots, what was taken back.
+//!
+//! One for a process. Whatever is learned is checked against what was known; nothing unsigned, stale or forked gets in,
+//! and after a fork nothing is given out any more. Not here: fetching (`client`), files on disk.
+
+use super::Book;
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use shoalway_overlay_proto::chain::{Chain, Claim, Fork, Proof, Refusal, Verdict};
+use shoalway_overlay_proto::codec::{Put, Reader};
+use shoalway_overlay_proto::identity::Revocations;
+use shoalway_overlay_proto::link::dir::DirKind;
+use shoalway_overlay_proto::network::{Network, NetworkError};
+use shoalway_overlay_proto::snapshot::{Directory, SignedHeader, Snapshot, SnapshotError};
+use shoalway_overlay_proto::{Malformed, UnixTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// Longest network file in an answer.
+const FILE_MOST: usize = 64 << 10;
+/// Longest header with its signatures.
+const HEADER_MOST: usize = 4 << 10;
+
+/// Why something was not learned.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// The network's file is not known yet.
+    #[error("the network's file is not known yet")]
+    NoNetwork,
+    /// What came is not what was asked for.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A network file that does not hold.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A snapshot that does not hold.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A snapshot that does not follow what is known.
+    #[error("the snapshot does not follow the one that is known: {0}")]
+    Refused(Refusal),
+    /// The directory's keys signed two things under one number.
+    #[error("O201: the directory has forked: its keys signed two different snapshots of one number")]
+    Forked,
+}
+
+/// What came of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learned {
+    /// It is in use now.
+    New,
+    /// It was known.
+    Same,
+}
+
+/// What is known; see the module.
+pub struct Library {
+    id: [u8; 32],
+    state: Mutex<State>,
+    current: ArcSwapOption<Directory>,
+    changed: watch::Sender<u64>,
+}
+
+struct State {
+    network: Option<Network>,
+    chain: Chain,
+    revocations: Revocations,
+    snapshot: Bytes,
+}
+
+impl Library {
+    /// Knows the network's name and nothing else.
+    #[must_use]
+    pub fn new(id: [u8; 32]) -> Self {
+        let state = State {
+            network: None,
+            chain: Chain::new(id),
+            revocations: Revocations::new(),
+            snapshot: Bytes::new(),
+        };
+        Self { id, state: Mutex::new(state), current: ArcSwapOption::empty(), changed: watch::channel(0).0 }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The network's name.
+    #[must_use]
+    pub const fn id(&self) -> &[u8; 32] {
+        &self.id
+    }
+
+    /// Whether the network is a lab; false while its file is not known.
+    #[must_use]
+    pub fn is_lab(&self) -> bool {
+        self.state().network.as_ref().is_some_and(Network::is_lab)
+    }
+
+    /// The newest version of the network's file that is known; 0: none.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.state().network.as_ref().map_or(0, |network| network.newest().terms().version)
+    }
+
+    /// Works with the network's file, if it is known.
+    pub fn with_network<T>(&self, work: impl FnOnce(&Network) -> T) -> Option<T> {
+        self.state().network.as_ref().map(work)
+    }
+
+    /// From which number on headers are wanted.
+    #[must_use]
+    pub fn headers_from(&self) -> u64 {
+        self.state().chain.fetch_from()
+    }
+
+    /// The fork that was found, if any.
+    #[must_use]
+    pub fn fork(&self) -> Option<Fork> {
+        self.state().chain.fork().cloned()
+    }
+
+    /// Told when another directory is in use: its number.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// What an exit's word about its directory means.
+    #[must_use]
+    pub fn claim(&self, number: u64, hash: &[u8; 32]) -> Claim {
+        self.state().chain.claim(number, hash)
+    }
+
+    /// What the headers prove that an exit showed. None: they are none.
+    #[must_use]
+    pub fn judge(&self, number: u64, hash: &[u8; 32], headers: &[u8]) -> Option<Proof> {
+        let headers = read_headers(headers).ok()?;
+        let mut state = self.state();
+        let State { network, chain, .. } = &mut *state;
+        let proof = chain.judge(network.as_ref()?, number, hash, &headers);
+        if matches!(proof, Proof::Forked(_)) {
+            self.current.store(None);
+        }
+        Some(proof)
+    }
+
+    /// Takes one network file: the first, or the next version.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing has changed.
+    pub fn learn_network_file(&self, file: &[u8]) -> Result<(), LibraryError> {
+        let mut state = self.state();
+        match &mut state.network {
+            None => state.network = Some(Network::pinned(&self.id, file)?),
+            Some(network) => network.follow(file)?,
+        }
+        Ok(())
+    }
+
+    /// Takes the answer to [`DirKind::Networks`]: files from the version that was asked for.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; what stood before the fault was taken.
+    pub fn learn_networks(&self, answer: &[u8]) -> Result<(), LibraryError> {
+        let mut reader = Reader::new(answer);
+        while !reader.rest().is_empty() {
+            self.learn_network_file(reader.v32(FILE_MOST, "network file")?)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a snapshot, with the answer to [`DirKind::Headers`] that leads to it; that is empty for the first one.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing has changed, but after [`LibraryError::Forked`] nothing is given out any more.
+    pub fn learn_snapshot(
+        &self,
+        file: &Bytes,
+        headers: &[u8],
+        now: UnixTime,
+    ) -> Result<Learned, LibraryError> {
+        let headers = read_headers(headers)?;
+        let mut state = self.state();
+        let state = &mut *state;
+        let network = state.network.as_ref().ok_or(LibraryError::NoNetwork)?;
+        let current = self.current.load();
+        let before = current.as_ref().map(|directory| directory.snapshot());
+        let snapshot = Snapshot::parse(file, network, before)?;
+        match state.chain.accept(network, &snapshot, &headers, now) {
+            Verdict::Same => Ok(Learned::Same),
+            Verdict::Refused(why) => Err(LibraryError::Refused(why)),
+            Verdict::Forked(_) => {
+                self.current.store(None);
+                Err(LibraryError::Forked)
+            }
+            Verdict::Accepted => {
+                let directory = Directory::new(snapshot, &mut state.revocations, now);
+                let (number, _) = directory.number_and_hash();
+                state.snapshot = file.clone();
+                self.current.store(Some(Arc::new(directory)));
+                self.changed.send_replace(number);
+                Ok(Learned::New)
+            }
+        }
+    }
+}
+
+fn read_headers(answer: &[u8]) -> Result<Vec<SignedHeader>, Malformed> {
+    let (mut reader, mut headers) = (Reader::new(answer), Vec::new());
+    while !reader.rest().is_empty() {
+        headers.push(SignedHeader::parse(reader.v32(HEADER_MOST, "header")?)?);
+    }
+    Ok(headers)
+}
+
+impl Book for Library {
+    fn directory(&self) -> Option<Arc<Directory>> {
+        self.current.load_full()
+    }
+
+    fn answer(&self, kind: DirKind, number: u64) -> Bytes {
+        let state = self.state();
+        let mut answer = Vec::new();
+        match kind {
+            DirKind::Own => {}
+            DirKind::Snapshot => return state.snapshot.clone(),
+            DirKind::Networks => {
+                let version = u32::try_from(number).unwrap_or(u32::MAX);
+                for file in state.network.iter().flat_map(|network| network.files_from(version)) {
+                    answer.put_v32(file.encode().as_bytes());
+                }
+            }
+            DirKind::Headers => {
+                let mut next = number.max(1);
+                while let Some(header) = state.chain.header(next) {
+                    answer.put_v32(&header.encode());
+                    next += 1;
+                }
+            }
+            DirKind::Newest => {
+                if let Some(newest) = state.chain.newest() {
+                    answer.put_v32(&newest.encode());
+                }
+            }
+        }
+        answer.into()
+    }
+}
