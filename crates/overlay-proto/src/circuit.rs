@@ -91,7 +91,10 @@ enum State {
     Open,
     Draining,
     /// CLOSE is in line.
-    Closing { reason: Code, by: Moment },
+    Closing {
+        reason: Code,
+        by: Moment,
+    },
     Closed,
 }
 
@@ -107,7 +110,8 @@ impl CircuitEnd {
     #[must_use]
     pub fn new(end: End, terms: CircuitTerms, tx: &RecordKeys, rx: &RecordKeys, now: Moment) -> Self {
         let window = terms.circuit_window.min(MAX_CIRCUIT_WINDOW);
-        let terms = CircuitTerms { circuit_window: window, max_streams: terms.max_streams.min(MAX_STREAMS), ..terms };
+        let terms =
+            CircuitTerms { circuit_window: window, max_streams: terms.max_streams.min(MAX_STREAMS), ..terms };
         Self {
             end,
             terms,

@@ -188,7 +188,8 @@ impl Link {
         self.heard = now;
     }
 
-    /// Takes the session out of a link that broke or is replaced. The link is of no use afterwards.
+    /// Takes the session out of a link that broke or is replaced. The link is of no use afterwards: what it had to
+    /// tell is taken by [`next_event`](Self::next_event) before, since it counts as received.
     #[must_use]
     pub fn detach(self) -> Session {
         let mut session = self.session;

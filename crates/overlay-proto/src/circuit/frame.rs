@@ -81,14 +81,7 @@ impl Frames {
         Self { rest: plain }
     }
 
-    /// The next frame; nothing at the end.
-    ///
-    /// # Errors
-    /// Bytes that are no frame. Nothing behind them can be read.
-    pub fn next(&mut self) -> Result<Option<Frame>, CircuitFault> {
-        if self.rest.is_empty() {
-            return Ok(None);
-        }
+    fn read(&mut self) -> Result<Frame, CircuitFault> {
         let Some([kind, a, b, c, d, high, low]) = self.rest.first_chunk::<HEAD>().copied() else {
             return Err(CircuitFault::Malformed("head of a frame"));
         };
@@ -103,7 +96,23 @@ impl Frames {
         if frame == Frame::KeyUp && !self.rest.is_empty() {
             return Err(CircuitFault::Order("frames behind KEYUP"));
         }
-        Ok(Some(frame))
+        Ok(frame)
+    }
+}
+
+impl Iterator for Frames {
+    type Item = Result<Frame, CircuitFault>;
+
+    /// The next frame, or why the bytes are none. Nothing is read behind a fault.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let frame = self.read();
+        if frame.is_err() {
+            self.rest.clear();
+        }
+        Some(frame)
     }
 }
 
@@ -114,7 +123,11 @@ fn parse(kind: u8, stream: u32, body: Bytes) -> Result<Frame, Malformed> {
     }
     let id = StreamId(stream);
     if kind == DATA {
-        return if body.is_empty() { Err(Malformed("DATA")) } else { Ok(Frame::Data { stream: id, bytes: body }) };
+        return if body.is_empty() {
+            Err(Malformed("DATA"))
+        } else {
+            Ok(Frame::Data { stream: id, bytes: body })
+        };
     }
     let mut reader = Reader::new(&body);
     let frame = match kind {
@@ -172,7 +185,8 @@ fn name(bytes: &[u8]) -> Result<Host, Malformed> {
 }
 
 fn is_ldh(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.')
+    name.bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.')
 }
 
 fn datagram(reader: &mut Reader<'_>) -> Result<(), Malformed> {
@@ -279,12 +293,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Result<Vec<Frame>, CircuitFault> {
-        let mut frames = Frames::new(Bytes::copy_from_slice(bytes));
-        let mut all = Vec::new();
-        while let Some(frame) = frames.next()? {
-            all.push(frame);
-        }
-        Ok(all)
+        Frames::new(Bytes::copy_from_slice(bytes)).collect()
     }
 
     fn one(kind: u8, stream: u32, body: &[u8]) -> Result<Frame, CircuitFault> {
@@ -321,7 +330,11 @@ mod tests {
             // With a stream where none belongs, or none where one does.
             if *kind != CREDIT {
                 let other = if *stream == 0 { 9 } else { 0 };
-                assert_eq!(one(*kind, other, body), Err(CircuitFault::Malformed("stream of a frame")), "{kind}");
+                assert_eq!(
+                    one(*kind, other, body),
+                    Err(CircuitFault::Malformed("stream of a frame")),
+                    "{kind}"
+                );
             }
             // One byte more, one byte less.
             if ![PAD, DATA, DATAGRAM].contains(kind) {
@@ -336,7 +349,8 @@ mod tests {
 
     #[test]
     fn every_destination_is_read_as_it_is_written_and_fits_the_padded_record() {
-        let longest = format!("{}:65535", ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join("."));
+        let longest =
+            format!("{}:65535", ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join("."));
         for dest in [
             target("192.0.2.1:80"),
             target("[2001:db8::1]:443"),
@@ -363,7 +377,20 @@ mod tests {
             body.extend([1, 187, 0, 0, 0, 1]);
             body
         };
-        for text in ["", "Example.org", "example.org.", "a_b.org", "-a.org", "a b", "ex..org", "1.2.3.4", "0x7f", "2130706433", "[::1]", "bücher"] {
+        for text in [
+            "",
+            "Example.org",
+            "example.org.",
+            "a_b.org",
+            "-a.org",
+            "a b",
+            "ex..org",
+            "1.2.3.4",
+            "0x7f",
+            "2130706433",
+            "[::1]",
+            "bücher",
+        ] {
             assert!(one(OPEN, 1, &name(text)).is_err(), "{text}");
         }
         assert!(one(OPEN, 1, &name("example.org")).is_ok());

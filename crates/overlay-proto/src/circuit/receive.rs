@@ -35,8 +35,9 @@ impl CircuitEnd {
             State::Closing { .. } | State::Closed => return Ok(()),
         }
         let length = plain.len();
-        let (mut frames, mut alone) = (Frames::new(plain), Alone::default());
-        while let Some(frame) = frames.next()? {
+        let mut alone = Alone::default();
+        for frame in Frames::new(plain) {
+            let frame = frame?;
             alone.see(&frame, length)?;
             self.on_frame(frame, length, now)?;
             if self.state == State::Closed {

@@ -4,8 +4,8 @@
 //! RESET, CREDIT), then streams take turns by deficit round robin with a quantum of 16 KiB; CLOSE and KEYUP are last.
 
 use super::frame::{
-    CLOSE, CREDIT, DATA, FIN, HEAD, KEYUP, MAX_DATA, OPENED, PADDED, PING, PONG, RESET, pad_to, put, put_head,
-    put_open,
+    CLOSE, CREDIT, DATA, FIN, HEAD, KEYUP, MAX_DATA, OPENED, PADDED, PING, PONG, RESET, pad_to, put,
+    put_head, put_open,
 };
 use super::stream::{Outgoing, Ready};
 use super::terms::StreamId;

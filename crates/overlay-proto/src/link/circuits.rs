@@ -410,7 +410,7 @@ impl Circuits {
             }
             circuit.tells = false;
             self.reports.pop_front();
-            if circuit.wants && circuit.writable() >= WRITABLE {
+            if circuit.wants && circuit.state == State::Open && circuit.writable() >= WRITABLE {
                 circuit.wants = false;
                 return Some(LinkEvent::Writable(id));
             }
