@@ -10,7 +10,7 @@
 
 use serde_json::Value;
 use shoalway_testkit::real::{Curled, curl};
-use shoalway_testkit::{AcmeServer, Proxy, Refusing, TempDir, TestCa, eventually, secs};
+use shoalway_testkit::{AcmeServer, Origin, Proxy, Refusing, Reply, TempDir, TestCa, eventually, secs};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -291,6 +291,43 @@ fn names_of_the_house_are_certified_here() {
     let tried = proxy.command(&["cert", "dry-run", "nas.internal"]).text();
     assert_eq!(tried, "nas.internal: signed by the local authority, not kept\n");
     assert!(Path::new(&proxy.dir().join("certs/local/nas.internal.pem")).exists());
+}
+
+#[test]
+fn the_example_does_what_it_says() {
+    let (acme, photos, nas) =
+        (AcmeServer::start(), Origin::start(Reply::ok("photos")), Origin::start(Reply::ok("nas")));
+    let mut text = include_str!("../../../examples/homelab.toml").to_owned();
+    for (from, to) in [
+        ("0.0.0.0:8443", "127.0.0.1:0".to_owned()),
+        ("0.0.0.0:8080", "127.0.0.2:0".to_owned()),
+        ("127.0.0.1:2342", photos.addr().to_string()),
+        ("127.0.0.1:5000", nas.addr().to_string()),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, &to);
+    }
+    let proxy = Proxy::builder(BIN)
+        .unset("proxy.listen")
+        .set("acme.storage", "certs")
+        .set("acme.directory", acme.directory())
+        .set("acme.ca", acme.tls_root().display())
+        .config(text)
+        .start();
+    let (addr, plain) = (proxy.listening("sites.photos.example.org"), proxy.listening("sites.*"));
+    acme.find_names_at(plain, addr);
+    let outside = Client::trusting(&acme.issuing_root());
+    outside.wait_for("photos.example.org", addr);
+    outside.ask("photos.example.org", addr).assert_got(200, "photos");
+    let inside = Client::trusting(json(&proxy, &["ca", "show"])["pem"].as_str().unwrap());
+    inside.wait_for("nas.internal", addr);
+    inside.ask("nas.internal", addr).assert_got(200, "nas");
+    let moved = curl(&["-i", "-H", "Host: photos.example.org", &format!("http://{plain}/a?b")]);
+    assert!(
+        moved.ran.text().to_ascii_lowercase().contains("location: https://photos.example.org/a?b"),
+        "{}",
+        moved.ran
+    );
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn the_small_examples_load_without_a_warning() {
         ("home", include_str!("../../../../../examples/home.toml")),
         ("company", include_str!("../../../../../examples/company.toml")),
         ("reverse", include_str!("../../../../../examples/reverse.toml")),
+        ("homelab", include_str!("../../../../../examples/homelab.toml")),
     ] {
         let loaded = load_with(text, &[], files.clone());
         let loaded = loaded.unwrap_or_else(|report| panic!("{name}: {}", report.to_text(Ending::Check)));
