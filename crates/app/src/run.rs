@@ -11,6 +11,7 @@
 pub mod board;
 pub mod events;
 pub mod failure;
+pub mod gates;
 pub mod holder;
 pub mod keeping;
 pub mod listeners;

@@ -9,9 +9,11 @@
 )]
 
 use shoalway_testkit::{
-    Origin, PATIENCE, Proxy, RawClient, Refusing, Reply, Response, TcpEcho, TempDir, TestCa, eventually,
+    Far, Origin, PATIENCE, Proxy, RawClient, Refusing, Reply, Response, TcpEcho, TempDir, TestCa, eventually,
 };
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 const BIN: &str = env!("CARGO_BIN_EXE_shoalway");
 
@@ -157,6 +159,51 @@ fn a_fallback_answers_when_nobody_else_can() {
                 let answer = ask(proxy.listening("sites.*"), "GET");
                 assert_eq!((answer.status, answer.text().as_str()), (status, text), "{fallback} {lines}");
             }
+        }
+    }
+}
+
+/// Whether a connection to this address is taken within a moment.
+fn is_taken(addr: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&addr, Duration::from_millis(300)).is_ok()
+}
+
+#[test]
+fn a_gate_refuses_or_holds_connections_while_nobody_is_well() {
+    let checked = "health = { every = \"100ms\", fall = 1, rise = 1 }";
+    for (gate, kind) in [("refuse", ErrorKind::ConnectionRefused), ("hold", ErrorKind::TimedOut)] {
+        // Free again at once: somebody is to listen there later.
+        let place = Refusing::start().addr();
+        let config = format!(
+            "[streams.s]\nlisten = \"127.0.0.1:0\"\nto = \"{0}\"\ngate = \"{gate}\"\n{checked}\n\
+             [sites.\"*\"]\nlisten = \"127.0.0.1:0\"\nto = \"http://{0}\"\ngate = \"{gate}\"\n{checked}\n",
+            place
+        );
+        let proxy = reverse(&config);
+        let addrs = [proxy.listening("streams.s"), proxy.listening("sites.*")];
+        for addr in addrs {
+            eventually(PATIENCE, "the gate to shut", || {
+                let told = TcpStream::connect_timeout(&addr, Duration::from_millis(300)).err()?;
+                (told.kind() == kind).then_some(())
+            });
+        }
+        // A reload meanwhile changes nothing about it.
+        proxy.write_config(&format!("{config}rate = \"1000/s\"\n"));
+        proxy.reload().unwrap();
+        assert!(!addrs.into_iter().any(is_taken), "{gate}");
+        let far = Far::listen_on(place);
+        for addr in addrs {
+            eventually(PATIENCE, "the gate to open", || is_taken(addr).then_some(()));
+        }
+        drop(far);
+        for addr in addrs {
+            eventually(PATIENCE, "the gate to shut again", || (!is_taken(addr)).then_some(()));
+        }
+        // Without the key it opens, whoever is well.
+        proxy.write_config(&config.replace(&format!("gate = \"{gate}\"\n"), ""));
+        proxy.reload().unwrap();
+        for addr in addrs {
+            eventually(PATIENCE, "the gate to be taken away", || is_taken(addr).then_some(()));
         }
     }
 }

@@ -7,6 +7,7 @@
 use crate::http_gateway::Gateway;
 use crate::retry::RetryPolicy;
 use crate::routes::{FieldName, FixedAnswer, HostPattern, Hosts, PathPattern, Route, Then, ToUpstream};
+use crate::tcp_gateway::gate::GateMode;
 use crate::trusted::Trusted;
 use crate::upstream::{EndpointError, EndpointSpec, Registry, Scheme, Upstream, UpstreamConfig};
 use shoalway_http::h2::claim::Claim;
@@ -149,6 +150,8 @@ pub struct SiteSettings {
     pub tls: Option<TlsServer>,
     /// Who must begin each connection with a PROXY header; others are not let in then. None: nobody may.
     pub proxy_protocol: Option<CidrSet>,
+    /// What the listener does while no endpoint of any site is healthy; whoever opens it sees to that.
+    pub gate: GateMode,
     /// Whom to believe about clients.
     pub trusted: Trusted,
     /// Answers to authorities that check names, given in the clear before anything else. None: there are none.
@@ -170,6 +173,7 @@ impl SiteSettings {
             sites,
             tls: None,
             proxy_protocol: None,
+            gate: GateMode::default(),
             trusted: Trusted::default(),
             challenges: None,
             http2: true,

@@ -15,8 +15,8 @@ mod reverse;
 pub use bounds::{BreakerSection, OutlierSection, RetrySection, StreamRetrySection};
 pub use certificates::{AcmeSection, SiteAcmeSection, SiteTlsSection};
 pub use reverse::{
-    AcceptMode, HealthSection, ProxyHeader, SiteSection, SiteTimeouts, StreamSection, StreamTimeouts,
-    UpstreamProtocol, UpstreamTlsSection,
+    AcceptMode, GateWord, HealthSection, ProxyHeader, SiteSection, SiteTimeouts, StreamSection,
+    StreamTimeouts, UpstreamProtocol, UpstreamTlsSection,
 };
 
 use super::at::{At, Many};

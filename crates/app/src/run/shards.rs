@@ -3,6 +3,7 @@
 //! Each shard takes everything in one turn: pool, log, listeners. Not here: what is put there (`wiring`), when
 //! (`run/opening`, `reload`).
 
+use super::gates::{self, Gated};
 use super::listeners::{Change, Listening, Sockets};
 use super::watchers::{Watch, watch};
 use crate::log::Format;
@@ -55,7 +56,7 @@ struct Share {
     left: Vec<Arc<ForwardPlan>>,
     forgotten: Vec<Arc<str>>,
     /// On the first shard alone.
-    watches: Option<Vec<Watch>>,
+    watches: Option<(Vec<Watch>, Vec<Gated>)>,
 }
 
 struct Place {
@@ -87,7 +88,9 @@ pub async fn put(
     let mut listening = Vec::new();
     let format = load.format.map(|format| Arc::new(format) as Arc<dyn LineFormat>);
     let gone: Vec<ListenerId> = change.gone.iter().map(|old| old.id).collect();
-    let mut watches = Some(load.watches);
+    let gated = change.wanted.iter().zip(plans).map(|(wanted, plan)| Gated::new(wanted, plan));
+    let gated = gated.filter_map(Result::transpose).collect::<io::Result<Vec<Gated>>>()?;
+    let mut watches = Some((load.watches, gated));
     let mut shares: Vec<Share> = Vec::new();
     for _ in 0..fleet.len() {
         shares.push(Share {
@@ -133,9 +136,9 @@ impl Share {
             Forward::forget(shard, &listener);
         }
         let gateways = shard.local(Gateways::default);
-        for id in self.gone {
-            shard.unlisten(id);
-            if let Some(gateway) = gateways.0.borrow_mut().remove(&id) {
+        for id in &self.gone {
+            shard.unlisten(*id);
+            if let Some(gateway) = gateways.0.borrow_mut().remove(id) {
                 gateway.stop();
             }
         }
@@ -145,8 +148,9 @@ impl Share {
         for place in self.listeners {
             place.take(shard, &gateways)?;
         }
-        if let Some(watches) = self.watches {
+        if let Some((watches, gated)) = self.watches {
             watch(watches, shard);
+            gates::watch(gated, &self.gone, shard);
         }
         Ok(())
     }
@@ -158,11 +162,11 @@ impl Place {
         match plan {
             Plan::Forward(plan) => {
                 let forward = plan.on(shard);
-                stand(shard, id, socket, counters, Rc::clone(&forward) as Rc<_>)?;
+                stand(shard, id, tcp(socket), counters, Rc::clone(&forward) as Rc<_>)?;
                 forward.recheck(shard);
             }
-            Plan::Sites(plan) => stand(shard, id, socket, counters, plan.on(shard))?,
-            Plan::Stream(plan) => stand(shard, id, socket, counters, plan.on(shard))?,
+            Plan::Sites(plan) => stand(shard, id, tcp(socket), counters, plan.on(shard))?,
+            Plan::Stream(plan) => stand(shard, id, tcp(socket), counters, plan.on(shard))?,
             Plan::Datagrams(plan) => match socket {
                 Some(Socket::Udp(socket)) => {
                     let gateway = plan.on(shard, socket, counters)?;
@@ -179,17 +183,24 @@ impl Place {
     }
 }
 
+fn tcp(socket: Option<Socket>) -> Option<TcpListener> {
+    match socket {
+        Some(Socket::Tcp(socket)) => Some(socket),
+        Some(Socket::Udp(_)) | None => None,
+    }
+}
+
 /// Puts what takes connections behind a fresh socket, or behind the one that stands.
-fn stand(
+pub(super) fn stand(
     shard: &Rc<Shard>,
     id: ListenerId,
-    socket: Option<Socket>,
+    socket: Option<TcpListener>,
     counters: Arc<ListenerCounters>,
     inbound: Rc<dyn Inbound>,
 ) -> io::Result<()> {
     match socket {
-        Some(Socket::Tcp(socket)) => shard.listen(id, socket, counters, inbound),
-        Some(Socket::Udp(_)) | None => {
+        Some(socket) => shard.listen(id, socket, counters, inbound),
+        None => {
             shard.set_inbound(id, inbound);
             Ok(())
         }
@@ -200,7 +211,11 @@ fn stand(
 pub async fn drain(fleet: &Fleet) {
     for shard in 0..fleet.len() {
         // A shard that is gone has nothing to drain.
-        fleet.ask(shard, |shard| shard.drain()).await.unwrap_or_default();
+        let drained = fleet.ask(shard, |shard| {
+            gates::end(shard);
+            shard.drain();
+        });
+        drained.await.unwrap_or_default();
     }
 }
 

@@ -20,6 +20,7 @@ use shoalway_reverse::routes::{
     FieldName, FixedAnswer, HostPolicy, PathPattern, Rewrite, Route, Then, ToUpstream,
 };
 use shoalway_reverse::site_plan::{self, Backend, Key, Protocol, Site, SitePlan, StickyCookie};
+use shoalway_reverse::tcp_gateway::gate::GateMode;
 use shoalway_reverse::trusted::Trusted;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub(super) fn plan(
     settings.proxy_protocol = first.is_some_and(|site| site.proxy_protocol).then(|| believed(trusted));
     let networks: CidrSet = trusted.unwrap_or_default().iter().copied().collect();
     settings.trusted = Trusted { networks, ..Trusted::default() };
+    settings.gate = first.map_or(GateMode::Serve, |site| site.gate);
     settings.limits = of_listener(&sites, limits(&from.settings.limits, from.connections));
     settings.http = http_limits(from.settings);
     let plan = SitePlan::new(settings).map_err(WiringError::Sites)?;

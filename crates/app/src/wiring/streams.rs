@@ -91,6 +91,7 @@ pub(super) fn plan(
         (Transport::Tcp, route) => {
             let mut plan = StreamPlan::new(Arc::clone(listener), route, dialer, from.epoch, shards);
             plan.accept = accept(stream.accept);
+            plan.gate = stream.gate;
             plan.proxy_in = if stream.proxy_protocol {
                 ProxyIn::From(believed(stream.trusted.as_deref()))
             } else {

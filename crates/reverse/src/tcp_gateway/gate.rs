@@ -109,7 +109,9 @@ pub async fn watch(upstreams: Vec<Arc<Upstream>>, mut door: impl Door) {
     }
 }
 
-fn has_healthy(upstream: &Upstream) -> bool {
+/// Whether an upstream has an endpoint that is healthy.
+#[must_use]
+pub fn has_healthy(upstream: &Upstream) -> bool {
     upstream.set().availability(upstream.moment(clock::now())).healthy > 0
 }
 

@@ -9,6 +9,7 @@ use crate::config::catalogue::Code;
 use crate::config::report::Problem;
 use crate::config::settings::Transport;
 use shoalway_policy::Cidr;
+use shoalway_reverse::tcp_gateway::gate::GateMode;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -43,6 +44,7 @@ pub(super) struct Manner {
     pub(super) client_ca: Option<PathBuf>,
     pub(super) proxy_protocol: bool,
     pub(super) trusted: Option<Vec<Cidr>>,
+    pub(super) gate: GateMode,
 }
 
 impl Places {
@@ -97,6 +99,8 @@ fn difference(one: &Manner, two: &Manner) -> &'static str {
         "`client_ca` differs"
     } else if one.proxy_protocol != two.proxy_protocol {
         "one has `proxy_protocol`, another has not"
+    } else if one.gate != two.gate {
+        "`gate` differs"
     } else {
         "`trusted` differs"
     }

@@ -10,12 +10,13 @@ use super::upstreams::{self, Found, Kind};
 use super::{Check, fallback, routes};
 use crate::config::at::{At, NOWHERE, Place};
 use crate::config::catalogue::Code;
-use crate::config::file::{SiteSection, SiteTimeouts};
+use crate::config::file::{GateWord, SiteSection, SiteTimeouts};
 use crate::config::report::Problem;
 use crate::config::settings::{
     Fallback, Limit, SiteSettings, SiteTimes, Transport, UpstreamSettings, UpstreamTls,
 };
 use shoalway_reverse::routes::HostPattern;
+use shoalway_reverse::tcp_gateway::gate::GateMode;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -77,6 +78,7 @@ fn site(
         client_ca: tls.as_ref().and_then(|tls| tls.client_ca.clone()),
         proxy_protocol: *section.proxy_protocol.get(),
         trusted: upstreams::trusted(section.trusted.as_ref(), true, check),
+        gate: gate(*section.gate.get()),
     };
     let listen = listen(name, section, &manner, places, check);
     let balance =
@@ -123,12 +125,22 @@ fn site(
         tls,
         to,
         routes,
+        gate: manner.gate,
         fallback,
         timeouts: times(section.timeouts.as_ref(), check),
         rate: section.rate.as_ref().and_then(|at| check.events("rate", at)),
         proxy_protocol: manner.proxy_protocol,
         trusted: manner.trusted,
     })
+}
+
+/// What a listener does while nobody is healthy.
+pub(super) const fn gate(word: GateWord) -> GateMode {
+    match word {
+        GateWord::Serve => GateMode::Serve,
+        GateWord::Refuse => GateMode::Refuse,
+        GateWord::Hold => GateMode::Hold,
+    }
 }
 
 fn listen(

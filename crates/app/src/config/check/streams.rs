@@ -7,11 +7,11 @@ use super::bounds::{self, Retries, Tables};
 use super::exits::is_usable_name;
 use super::listeners::address_text;
 use super::places::{By, Places};
-use super::sites::{leads_away, site_host};
+use super::sites::{gate, leads_away, site_host};
 use super::upstreams::{self, Kind};
 use crate::config::at::{At, Many, NOWHERE, Place};
 use crate::config::catalogue::Code;
-use crate::config::file::{ProxyHeader, StreamSection, StreamTimeouts};
+use crate::config::file::{GateWord, ProxyHeader, StreamSection, StreamTimeouts};
 use crate::config::report::Problem;
 use crate::config::settings::{Limit, StreamSettings, StreamTimes, Transport, UpstreamSettings, UpstreamTls};
 use std::collections::BTreeMap;
@@ -98,6 +98,7 @@ fn stream(name: &str, section: &StreamSection, places: &mut Places, check: &mut 
         rate: section.rate.as_ref().and_then(|at| check.events("rate", at)),
         proxy_protocol: *section.proxy_protocol.get(),
         trusted: upstreams::trusted(section.trusted.as_ref(), *section.proxy_protocol.get(), check),
+        gate: gate(*section.gate.get()),
         to_proxy_protocol: *section.to_proxy_protocol.get(),
         accept: *section.accept.get(),
     }
@@ -151,7 +152,10 @@ fn goes_together(name: &str, section: &StreamSection, transport: Transport, chec
     let header = section.proxy_protocol.get().then(|| section.proxy_protocol.place());
     let to_header = section.to_proxy_protocol.place();
     let to_header = (*section.to_proxy_protocol.get() != ProxyHeader::Off).then_some(to_header);
-    for (key, place) in [("sni", sni), ("proxy_protocol", header), ("to_proxy_protocol", to_header)] {
+    let gate = (*section.gate.get() != GateWord::Serve).then(|| section.gate.place());
+    for (key, place) in
+        [("sni", sni), ("proxy_protocol", header), ("to_proxy_protocol", to_header), ("gate", gate)]
+    {
         if let Some(place) = place {
             let message = format!("`{key}` does not go with datagrams");
             check.add(Problem::new(Code::Mixed, place, message).label("leave it out"));

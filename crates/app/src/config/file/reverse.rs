@@ -51,6 +51,9 @@ pub struct SiteSection {
     pub breaker: BreakerSection,
     /// What is tried again, and how often.
     pub retries: RetrySection,
+    /// What becomes of new connections while none of the upstreams behind the address is well: `serve`, `refuse` or `hold`.
+    /// Sites that share an address say the same.
+    pub gate: At<GateWord>,
     /// Who answers when none of the upstreams can: other upstreams, written as in `to`, or `answer:STATUS TEXT`, or
     /// `page:FILE` (its status is 503). Without this key the answer is 502, 503 or 504.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +97,7 @@ impl Default for SiteSection {
             panic_below: At::default_of("50%"),
             breaker: BreakerSection::default(),
             retries: RetrySection::default(),
+            gate: At::default_of(GateWord::Serve),
             fallback: None,
             tls: None,
             acme: None,
@@ -138,6 +142,8 @@ pub struct StreamSection {
     pub breaker: BreakerSection,
     /// How often another upstream is tried.
     pub retries: StreamRetrySection,
+    /// What becomes of new connections while none of the upstreams is well: `serve`, `refuse` or `hold`.
+    pub gate: At<GateWord>,
     /// Times of this stream alone; what is not set here is as in [limits].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<StreamTimeouts>,
@@ -170,6 +176,7 @@ impl Default for StreamSection {
             panic_below: At::default_of("50%"),
             breaker: BreakerSection::default(),
             retries: StreamRetrySection::default(),
+            gate: At::default_of(GateWord::Serve),
             timeouts: None,
             rate: None,
             proxy_protocol: At::default_of(false),
@@ -325,6 +332,18 @@ pub enum ProxyHeader {
     V1,
     /// Binary, with a checksum.
     V2,
+}
+
+/// What becomes of new connections while nobody is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GateWord {
+    /// They are taken; a request is answered with 503 or by the fallback, a stream is reset.
+    Serve,
+    /// The address is closed, so that clients with another address to try do so at once.
+    Refuse,
+    /// They are neither taken nor refused: clients wait and come through when an upstream is well again.
+    Hold,
 }
 
 /// When a connection is taken and its upstream called.

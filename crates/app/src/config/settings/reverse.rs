@@ -16,6 +16,7 @@ use shoalway_reverse::outlier::OutlierConfig;
 use shoalway_reverse::retry::RetryPolicy;
 use shoalway_reverse::routes::{FieldEdit, HostPattern, HostPolicy, PathPattern, Redirect, Rewrite, When};
 use shoalway_reverse::site_plan::Protocol;
+use shoalway_reverse::tcp_gateway::gate::GateMode;
 use shoalway_reverse::upstream::{EndpointSpec, Percent};
 use shoalway_types::{ByteCount, Host};
 use std::net::SocketAddr;
@@ -39,6 +40,8 @@ pub struct SiteSettings {
     pub to: Option<UpstreamSettings>,
     /// Routes, the first that matches decides.
     pub routes: Vec<RouteSettings>,
+    /// What its listeners do while none of their upstreams is healthy.
+    pub gate: GateMode,
     /// Who answers when none of its upstreams can; none: an error does.
     pub fallback: Option<Fallback>,
     /// Times.
@@ -259,6 +262,8 @@ pub struct StreamSettings {
     pub proxy_protocol: bool,
     /// Networks of proxies that are believed; none when nobody wrote any.
     pub trusted: Option<Vec<Cidr>>,
+    /// What its listeners do while none of its upstreams is healthy.
+    pub gate: GateMode,
     /// The header connections to upstreams begin with.
     pub to_proxy_protocol: ProxyHeader,
     /// When a connection is taken.

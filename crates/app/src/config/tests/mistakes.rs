@@ -135,6 +135,11 @@ const SITES: &[(&str, &[&str])] = &[
     ("to = \"http://192.0.2.1\"\ntls = { cert = \"proxy.pem\" }\n", &["C016 5:16"]),
     ("to = \"http://192.0.2.1\"\ntls = { cert = \"proxy.pem\", key = \"gone\" }\n", &["C024 5:35"]),
     ("to = \"http://192.0.2.1\"\nrate = \"many\"\n", &["C018 5:8"]),
+    ("to = \"http://192.0.2.1\"\ngate = \"close\"\n", &["C014 5:8"]),
+    (
+        "to = \"http://192.0.2.1\"\n[sites.b]\nlisten = \"127.0.0.1:8080\"\nto = \"http://192.0.2.1\"\ngate = \"hold\"\n",
+        &["C050 6:10"],
+    ),
     ("to = \"http://192.0.2.1\"\nfallback = \"answer:99 x\"\n", &["C049 5:13"]),
     ("to = \"http://192.0.2.1\"\nfallback = \"page:gone.html\"\n", &["C024 5:12"]),
     ("to = \"http://192.0.2.1\"\nfallback = \"192.0.2.2\"\n", &["C048 5:12"]),
