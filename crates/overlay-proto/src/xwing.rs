@@ -133,7 +133,7 @@ impl XWingSecret {
         Ok(Self(Arc::new(Expanded { lattice, curve, public: XWingPublic(Arc::new(public)) })))
     }
 
-    fn decapsulate(&self, enc: &[u8; ENCAPSULATION]) -> Result<[u8; 32], BadKey> {
+    fn decapsulate(&self, enc: &[u8; ENCAPSULATION]) -> Result<Shared, BadKey> {
         let (ciphertext, their_curve) = halves::<LATTICE_CIPHERTEXT>(enc)?;
         let (_lattice, my_curve) = self.0.public.split()?;
         let lattice =
@@ -148,6 +148,9 @@ impl fmt::Debug for XWingSecret {
     }
 }
 
+/// What encapsulation and decapsulation agree on.
+type Shared = Zeroizing<[u8; 32]>;
+
 /// The expanded form of FIPS 203, the only one that aws-lc takes.
 #[expect(deprecated, reason = "the seed form, which replaces it, is not what aws-lc reads")]
 fn expand_lattice(seed: &[u8; 64]) -> Zeroizing<[u8; LATTICE_SECRET]> {
@@ -157,7 +160,7 @@ fn expand_lattice(seed: &[u8; 64]) -> Zeroizing<[u8; LATTICE_SECRET]> {
     Zeroizing::new(key.to_expanded_bytes().into())
 }
 
-fn encapsulate(to: &XWingPublic) -> Result<([u8; 32], [u8; ENCAPSULATION]), BadKey> {
+fn encapsulate(to: &XWingPublic) -> Result<(Shared, [u8; ENCAPSULATION]), BadKey> {
     let (lattice_public, their_curve) = to.split()?;
     let (ciphertext, lattice) = lattice::EncapsulationKey::new(&ML_KEM_768, lattice_public)
         .map_err(|_rejected| BadKey)?
@@ -174,18 +177,18 @@ fn encapsulate(to: &XWingPublic) -> Result<([u8; 32], [u8; ENCAPSULATION]), BadK
 fn agree(
     mine: &agreement::PrivateKey,
     theirs: &[u8; 32],
-    combine: impl FnOnce(&[u8]) -> [u8; 32],
-) -> Result<[u8; 32], BadKey> {
+    combine: impl FnOnce(&[u8]) -> Shared,
+) -> Result<Shared, BadKey> {
     agreement::agree(mine, UnparsedPublicKey::new(&X25519, theirs), BadKey, |shared| Ok(combine(shared)))
 }
 
 /// The combiner of the draft (section 5.3).
-fn combine(lattice: &[u8], curve: &[u8], enc_curve: &[u8], public_curve: &[u8]) -> [u8; 32] {
+fn combine(lattice: &[u8], curve: &[u8], enc_curve: &[u8], public_curve: &[u8]) -> Shared {
     let mut hash = Sha3_256::new();
     for part in [lattice, curve, enc_curve, public_curve, LABEL] {
         Digest::update(&mut hash, part);
     }
-    hash.finalize().into()
+    Zeroizing::new(hash.finalize().into())
 }
 
 fn halves<const LATTICE: usize>(bytes: &[u8]) -> Result<(&[u8; LATTICE], &[u8; 32]), BadKey> {
@@ -300,7 +303,7 @@ impl Kem for XWing {
             return Err(HpkeError::DecapError);
         }
         let shared = secret.decapsulate(&enc.0).map_err(|BadKey| HpkeError::DecapError)?;
-        Ok(SharedSecret(shared.into()))
+        Ok(SharedSecret((*shared).into()))
     }
 
     fn encap_with_rng(
@@ -312,7 +315,7 @@ impl Kem for XWing {
             return Err(HpkeError::EncapError);
         }
         let (shared, enc) = encapsulate(to).map_err(|BadKey| HpkeError::EncapError)?;
-        Ok((SharedSecret(shared.into()), Enc(Box::new(enc))))
+        Ok((SharedSecret((*shared).into()), Enc(Box::new(enc))))
     }
 }
 
