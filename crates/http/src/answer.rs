@@ -87,6 +87,25 @@ impl Answer {
             .field("Retry-After", &retry_after_seconds.to_string())
     }
 
+    /// The same for a client that speaks gRPC: an error becomes a status of gRPC in an answer without content, since
+    /// such clients do not read pages. The rest stays as it is.
+    ///
+    /// "HTTP to gRPC Status Code Mapping" of the gRPC documentation says which; what Retry-After and Proxy-Status say
+    /// stays in their fields.
+    #[must_use]
+    pub fn in_grpc(mut self) -> Self {
+        if self.status < 400 {
+            return self;
+        }
+        let (code, message) = (grpc_code(self.status), reason(self.status));
+        self.status = 200;
+        self.body.clear();
+        self.without("Content-Type")
+            .field("Content-Type", "application/grpc")
+            .field("grpc-status", code)
+            .field("grpc-message", message)
+    }
+
     /// The same answer, after which the connection ends.
     #[must_use]
     pub const fn closing(mut self) -> Self {
@@ -164,6 +183,32 @@ impl Answer {
         if !head_only && !bodiless {
             out.extend_from_slice(&self.body);
         }
+    }
+}
+
+/// Whether a request with this Content-Type speaks gRPC. `application/grpc-web` does not: it has its status in the
+/// content of an answer.
+#[must_use]
+pub fn is_grpc(content_type: &[u8]) -> bool {
+    match content_type.split_at_checked(GRPC.len()) {
+        Some((start, rest)) => {
+            start.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+        }
+        None => false,
+    }
+}
+
+const GRPC: &[u8] = b"application/grpc";
+
+/// The status of gRPC that clients take an HTTP status for.
+const fn grpc_code(status: u16) -> &'static str {
+    match status {
+        400 => "13",
+        401 => "16",
+        403 => "7",
+        404 => "12",
+        429 | 502 | 503 | 504 => "14",
+        _ => "2",
     }
 }
 
@@ -327,6 +372,30 @@ mod tests {
             written(&Answer::empty(204).field("No token", "x"), false, false),
             "HTTP/1.1 204 No Content\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn an_error_for_grpc_has_its_status_in_a_field_and_no_page() {
+        let text = written(&Answer::error(503, "dns_error", "", "x").in_grpc(), false, false);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body.is_empty(), "{text}");
+        for line in ["Content-Type: application/grpc", "grpc-status: 14", "grpc-message: Service Unavailable"]
+        {
+            assert_eq!(head.matches(line).count(), 1, "{line}: {head}");
+        }
+        assert!(head.contains("Proxy-Status: shoalway; error=dns_error") && !head.contains("text/html"));
+        let moved = Answer::empty(302).field("Location", "/");
+        assert_eq!(moved.clone().in_grpc(), moved);
+        for (content_type, speaks) in [
+            ("application/grpc", true),
+            ("Application/gRPC+proto", true),
+            ("application/grpc; x=y", true),
+            ("application/grpc-web", false),
+            ("application/grp", false),
+            ("text/html", false),
+        ] {
+            assert_eq!(is_grpc(content_type.as_bytes()), speaks, "{content_type}");
+        }
     }
 
     #[test]

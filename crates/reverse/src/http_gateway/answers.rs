@@ -5,7 +5,7 @@
 use crate::attempt::Refused;
 use crate::compress;
 use crate::routes::{BadPath, FieldEdit, FixedAnswer};
-use shoalway_http::answer::Answer;
+use shoalway_http::answer::{Answer, is_grpc};
 use shoalway_http::service::Failed;
 use shoalway_wire::http1::known::Known;
 use shoalway_wire::http1::request::RequestView;
@@ -120,6 +120,15 @@ pub(super) fn fixed(fixed: &FixedAnswer, request: Option<RequestView<'_>>) -> An
         }
     };
     if offered().next().is_some() { answer.field("Vary", "Accept-Encoding") } else { answer }
+}
+
+/// In the form that the client reads: errors as a page, or as a status of gRPC.
+pub(super) fn as_asked(answer: Answer, request: Option<RequestView<'_>>) -> Answer {
+    let content_type = request.and_then(|request| request.get_all(Known::ContentType).next());
+    match content_type {
+        Some(field) if is_grpc(field.value) => answer.in_grpc(),
+        Some(_) | None => answer,
+    }
 }
 
 /// Makes the operator's edits.

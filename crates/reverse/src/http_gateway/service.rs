@@ -168,8 +168,8 @@ impl SiteService {
 
 const DEFAULT_RETRY_AFTER: u32 = 5;
 
-impl Service for SiteService {
-    fn decide(&mut self, shard: &Rc<Shard>, request: RequestView<'_>) -> Next {
+impl SiteService {
+    fn next(&mut self, shard: &Rc<Shard>, request: RequestView<'_>) -> Next {
         let found = self.found.borrow_mut().take();
         if let Some(found) = found {
             return self.serve_file(shard, found);
@@ -198,6 +198,15 @@ impl Service for SiteService {
             }
             Ok(None) => self.answer(answers::no_route(), "no_route"),
             Err(bad) => self.answer(answers::bad_path(bad), bad.word()),
+        }
+    }
+}
+
+impl Service for SiteService {
+    fn decide(&mut self, shard: &Rc<Shard>, request: RequestView<'_>) -> Next {
+        match self.next(shard, request) {
+            Next::Answer(answer) => Next::Answer(answers::as_asked(answer, Some(request))),
+            next @ (Next::Upstream { .. } | Next::Tunnel(_) | Next::Wait(_)) => next,
         }
     }
 
@@ -257,12 +266,12 @@ impl Service for SiteService {
 
     fn failed(&mut self, request: Option<RequestView<'_>>, failure: &Failed) -> Answer {
         self.attempt.failed(failure);
-        if attempt::is_upstreams_fault(failure)
-            && let Some(fixed) = self.to_upstream().and_then(|to| to.backend.fixed.as_ref())
-        {
-            return answers::fixed(fixed, request);
-        }
-        answers::failed(failure, self.retry_after())
+        let fixed = self.to_upstream().and_then(|to| to.backend.fixed.as_ref());
+        let answer = match fixed {
+            Some(fixed) if attempt::is_upstreams_fault(failure) => answers::fixed(fixed, request),
+            Some(_) | None => answers::failed(failure, self.retry_after()),
+        };
+        answers::as_asked(answer, request)
     }
 
     fn again(
