@@ -43,8 +43,10 @@ use socket::ControlSocket;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
 
 /// What the socket may ask the control loop for.
 pub enum Command {
@@ -79,6 +81,8 @@ struct Shared {
 pub struct Admin {
     shared: Shared,
     tasks: JoinSet<()>,
+    /// True when the program ends.
+    ending: watch::Sender<bool>,
     port: Option<Port>,
     socket: Option<(ControlSocket, AbortHandle)>,
 }
@@ -94,7 +98,7 @@ impl Admin {
     #[must_use]
     pub fn new(board: Arc<Board>, commands: mpsc::Sender<Command>) -> Self {
         let shared = Shared { board, commands, certs: Arc::default() };
-        Self { shared, tasks: JoinSet::new(), port: None, socket: None }
+        Self { shared, tasks: JoinSet::new(), ending: watch::Sender::new(false), port: None, socket: None }
     }
 
     /// Serves the port on a socket that was bound to `wanted`, instead of the one before.
@@ -108,8 +112,9 @@ impl Admin {
                 let listener = Bounded::new(tokio::net::TcpListener::from_std(socket)?);
                 let guard = middleware::from_fn_with_state(address.ip(), host::only_this_machine);
                 let service = telling().with_state(self.shared.clone()).layer(guard);
+                let end = self.told_to_end();
                 let task = self.tasks.spawn(async move {
-                    drop(axum::serve(listener, service).await);
+                    drop(axum::serve(listener, service).with_graceful_shutdown(end).await);
                 });
                 Some(Port { wanted, address, task })
             }
@@ -135,8 +140,9 @@ impl Admin {
                     .route("/certs", get(certs_page).post(act_on_cert))
                     .route("/upstreams", post(change_upstream));
                 let service = obeying.with_state(self.shared.clone());
+                let end = self.told_to_end();
                 let task = self.tasks.spawn(async move {
-                    drop(axum::serve(listener, service).await);
+                    drop(axum::serve(listener, service).with_graceful_shutdown(end).await);
                 });
                 Some((socket, task))
             }
@@ -146,6 +152,21 @@ impl Admin {
             task.abort();
         }
         Ok(())
+    }
+
+    fn told_to_end(&self) -> impl Future<Output = ()> + use<> {
+        let mut ending = self.ending.subscribe();
+        async move { drop(ending.wait_for(|ending| *ending).await) }
+    }
+
+    /// Takes no more questions and waits, but not for long, until the answers under way have left: whoever asked the
+    /// program to end is told that it does.
+    pub async fn end(mut self) {
+        self.ending.send_replace(true);
+        let answers = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(ANSWERS, answers).await.is_err() {
+            tracing::debug!("somebody at the admin port or the control socket does not go");
+        }
     }
 
     /// Who keeps certificates from now on, if anybody.
@@ -171,6 +192,9 @@ impl Admin {
         self.socket.as_ref().map(|(socket, _)| socket.path())
     }
 }
+
+/// How long answers under way may take to leave when the program ends.
+const ANSWERS: Duration = Duration::from_secs(1);
 
 /// What changes nothing.
 fn telling() -> Router<Shared> {

@@ -130,6 +130,6 @@ async fn end(running: Running) {
     shards::stop(&fleet);
     shards::ended(threads, "shard").await;
     shards::ended(vec![writer], "writer").await;
-    drop(admin);
+    admin.end().await;
     events.stopped();
 }
