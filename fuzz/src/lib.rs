@@ -11,6 +11,7 @@
 #![allow(clippy::panic, reason = "a broken promise is told by a panic")]
 
 pub mod client_hello;
+pub mod config;
 pub mod cut;
 pub mod directory;
 pub mod first_bytes;
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     ("rules", policy::rules),
     ("domain_list", policy::domain_list),
     ("users", policy::users),
+    ("config", config::config),
     ("delegation", directory::delegation),
     ("revocations", directory::revocations),
     ("descriptor", directory::descriptor),

@@ -42,6 +42,7 @@ replay!(
     rules,
     domain_list,
     users,
+    config,
     delegation,
     revocations,
     descriptor,

@@ -110,7 +110,16 @@ fn understand(texts: &Texts, surroundings: &Surroundings) -> (Option<Settings>, 
     }
     let view = View::new(&file, &written, &texts.sources);
     let sources = &texts.sources;
-    let mut check = Check { sources, origins: &origins, surroundings, lost: &lost, forward, problems };
+    let mut check = Check {
+        sources,
+        written: &written,
+        section: NOWHERE,
+        origins: &origins,
+        surroundings,
+        lost: &lost,
+        forward,
+        problems,
+    };
     let settings = check::check(&file, &mut check);
     (settings, view, check.problems)
 }

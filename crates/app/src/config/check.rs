@@ -21,7 +21,7 @@ mod streams;
 mod units;
 mod upstreams;
 
-use super::at::{At, Place};
+use super::at::{At, NOWHERE, Place};
 use super::catalogue::{Code, Severity};
 use super::file::{File, ProxySection};
 use super::literal;
@@ -35,11 +35,16 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::path::PathBuf;
+use toml::de::{DeTable, DeValue};
 
 /// What a check may look at, and where it notes what it finds.
 pub struct Check<'a> {
     /// The texts.
     pub sources: &'a Sources,
+    /// What was written, before anything was taken out of it.
+    pub written: &'a DeTable<'a>,
+    /// Where the name of the section stands that is checked now.
+    pub section: Place,
     /// Where substituted parts came from.
     pub origins: &'a Origins,
     /// Variables and files.
@@ -53,8 +58,26 @@ pub struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn add(&mut self, problem: Problem) {
+    /// Notes a problem; one about what nobody wrote stands where its section is named.
+    fn add(&mut self, mut problem: Problem) {
+        if problem.place == NOWHERE {
+            problem.place = self.section.clone();
+        }
         self.problems.push(problem);
+    }
+
+    /// The section with this path is checked from now on.
+    fn enter(&mut self, path: &[&str]) {
+        let (mut table, mut place) = (Some(self.written), NOWHERE);
+        for part in path {
+            let Some((key, value)) = table.and_then(|table| table.get_key_value(*part)) else { break };
+            place = key.span();
+            table = match value.get_ref() {
+                DeValue::Table(inner) => Some(inner),
+                _ => None,
+            };
+        }
+        self.section = place;
     }
 
     fn is_lost(&self, key: &str) -> bool {
@@ -89,6 +112,7 @@ impl Check<'_> {
 
 /// The settings, or nothing when there is an error among the problems noted in `check`.
 pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
+    check.enter(&["proxy"]);
     let tls = listeners::tls(file.proxy.tls.as_ref(), check);
     let access = access::access(&file.proxy, check);
     let mut places = Places::default();
@@ -99,15 +123,21 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
         Vec::new()
     };
     let mut content = Vec::new();
+    check.enter(&["acme"]);
     let acme = certificates::defaults(&file.acme, &mut content, check);
     let sites = sites::sites(&file.sites, &acme, &mut places, &mut content, check);
+    check.enter(&["acme"]);
     certificates::used(&file.acme, &sites, check);
     let streams = streams::streams(&file.streams, &mut places, check);
+    check.enter(&["admin"]);
     let admin = admin::admin(&file.admin, &places, check);
     let exits = exits::exits(&file.exits, &listeners, check);
     let rules = rules::rules(file, check);
+    check.enter(&["dns"]);
     let dns = dns::servers(&file.dns, check);
+    check.enter(&["limits"]);
     let limits = limits::limits(&file.limits, check);
+    check.enter(&["log"]);
     let log = log(file, check);
     let contents = Contents {
         listeners: &tls.content,

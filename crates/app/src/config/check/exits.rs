@@ -31,6 +31,7 @@ pub(super) fn exits(
 ) -> Vec<ExitSettings> {
     let mut exits = Vec::new();
     for (name, section) in sections {
+        check.enter(&["exits", name]);
         let Some(at) = &section.url else {
             if !check.is_lost("url") {
                 let problem = Problem::new(Code::Missing, NOWHERE, format!("the exit `{name}` has no `url`"));

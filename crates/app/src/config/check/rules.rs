@@ -26,6 +26,7 @@ pub(super) struct Rules {
 pub(super) fn rules(file: &File, check: &mut Check<'_>) -> Rules {
     let mut content = Vec::new();
     let lists = lists(file, &mut content, check);
+    check.enter(&["rules"]);
     let exits: Vec<&str> = file.exits.keys().map(String::as_str).collect();
     let lines: Vec<&str> = file.rules.items().iter().map(|at| at.get().as_str()).collect();
     unused(file, &lines, check);
@@ -45,6 +46,7 @@ pub(super) fn rules(file: &File, check: &mut Check<'_>) -> Rules {
 fn lists(file: &File, content: &mut Vec<String>, check: &mut Check<'_>) -> BTreeMap<String, Arc<DomainSet>> {
     let mut lists = BTreeMap::new();
     for (name, section) in &file.lists {
+        check.enter(&["lists", name]);
         // A list that cannot be read is still a list: rules that name it are not at fault.
         let mut set = DomainSet::default();
         if let Some(at) = &section.file {

@@ -33,6 +33,7 @@ pub(super) fn sites(
 ) -> Vec<SiteSettings> {
     let mut sites: Vec<SiteSettings> = Vec::new();
     for (name, section) in sections {
+        check.enter(&["sites", name]);
         let Some(host) = site_host(name, place_of(section), check) else { continue };
         if let Some(other) = sites.iter().find(|other| other.host == host) {
             let message = format!("`{name}` and `{}` are the same site", other.name);
@@ -41,6 +42,7 @@ pub(super) fn sites(
         }
         sites.extend(site(name, host, section, acme, places, content, check));
     }
+    check.enter(&["sites"]);
     certificates::ways(&mut sites, sections, acme, check);
     sites
 }

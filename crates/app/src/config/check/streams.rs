@@ -27,7 +27,12 @@ pub(super) fn streams(
     places: &mut Places,
     check: &mut Check<'_>,
 ) -> Vec<StreamSettings> {
-    sections.iter().map(|(name, section)| stream(name, section, places, check)).collect()
+    let mut streams = Vec::new();
+    for (name, section) in sections {
+        check.enter(&["streams", name]);
+        streams.push(stream(name, section, places, check));
+    }
+    streams
 }
 
 fn place_of(section: &StreamSection) -> Place {
