@@ -1,79 +1,12 @@
 //! The reverse proxy beside others: nginx and HAProxy as upstreams, HAProxy in front and behind by the PROXY protocol.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test reads best so, and starts other programs"
-)]
+#![allow(clippy::unwrap_used, reason = "a test reads best so")]
 
-use shoalway_testkit::real::curl;
-use shoalway_testkit::{Far, Origin, PATIENCE, Proxy, RawClient, Reply, TempDir, eventually};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use shoalway_testkit::real::{Peer, curl};
+use shoalway_testkit::{Far, Origin, PATIENCE, Proxy, RawClient, Reply, eventually};
+use std::net::SocketAddr;
 
 const BIN: &str = env!("CARGO_BIN_EXE_shoalway");
-
-/// Another program, ended with the test.
-struct Peer {
-    child: Child,
-    addr: SocketAddr,
-    _dir: TempDir,
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-impl Peer {
-    /// Starts a program and waits until it listens; `config` is told the port and the directory.
-    fn start(program: &str, words: &[&str], config: impl Fn(u16, &TempDir) -> String) -> Self {
-        let dir = TempDir::new();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let addr = SocketAddr::from(([127, 0, 0, 1], port));
-        let file = dir.write("peer.conf", config(port, &dir));
-        let child = Command::new(program)
-            .args(words)
-            .arg(file)
-            .current_dir(dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("start {program}: {error}"));
-        eventually(PATIENCE, &format!("{program} to listen"), || TcpStream::connect(addr).ok());
-        Self { child, addr, _dir: dir }
-    }
-
-    /// An nginx that serves one file and says what it was asked.
-    fn nginx() -> Self {
-        Self::start("nginx", &["-p", ".", "-c"], |port, dir| {
-            let at = dir.path().display();
-            dir.write("index.html", "from nginx");
-            format!(
-                "user root; daemon off; master_process off; pid {at}/pid; error_log /dev/null; worker_processes 1;\n\
-                 events {{ worker_connections 256; }}\n\
-                 http {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p;\n\
-                 fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n\
-                 server {{ listen 127.0.0.1:{port}; root {at};\n\
-                 location = /seen {{ return 200 \"$host $http_x_forwarded_for\"; }} }} }}\n"
-            )
-        })
-    }
-
-    /// An HAProxy between its own port and one server.
-    fn haproxy(bind: &str, server: SocketAddr, line: &str, mode: &str) -> Self {
-        Self::start("haproxy", &["-f"], |port, _| {
-            format!(
-                "global\n  maxconn 256\ndefaults\n  mode {mode}\n  timeout connect 5s\n  timeout client 10s\n  \
-                 timeout server 10s\nlisten all\n  bind 127.0.0.1:{port} {bind}\n  server one {server} {line}\n"
-            )
-        })
-    }
-}
 
 /// A reverse proxy with this configuration and no forward proxy.
 fn reverse(config: &str) -> Proxy {
@@ -86,8 +19,9 @@ fn site(to: SocketAddr, lines: &str) -> String {
 
 #[test]
 fn nginx_is_an_upstream() {
-    let nginx = Peer::nginx();
-    let proxy = reverse(&site(nginx.addr, "health = { path = \"/index.html\", every = \"100ms\" }"));
+    let seen = "location = /seen { return 200 \"$host $http_x_forwarded_for\"; }";
+    let nginx = Peer::nginx("from nginx", seen);
+    let proxy = reverse(&site(nginx.addr(), "health = { path = \"/index.html\", every = \"100ms\" }"));
     let base = format!("http://{}", proxy.listening("sites.*"));
     for version in ["--http1.1", "--http2-prior-knowledge"] {
         curl(&[version, &format!("{base}/index.html")]).assert_got(200, "from nginx");
@@ -105,7 +39,7 @@ fn nginx_is_an_upstream() {
 fn haproxy_is_an_upstream() {
     let origin = Origin::start(Reply::ok("behind haproxy"));
     let haproxy = Peer::haproxy("", origin.addr(), "", "http");
-    let proxy = reverse(&site(haproxy.addr, ""));
+    let proxy = reverse(&site(haproxy.addr(), ""));
     let url = format!("http://{}/", proxy.listening("sites.*"));
     for _ in 0..3 {
         curl(&[&url]).assert_got(200, "behind haproxy");
@@ -119,7 +53,7 @@ fn haproxy_in_front_says_who_the_client_is() {
         let origin = Origin::start(Reply::ok("x"));
         let proxy = reverse(&site(origin.addr(), "proxy_protocol = true"));
         let haproxy = Peer::haproxy("", proxy.listening("sites.*"), line, "tcp");
-        let mut client = RawClient::connect_from("127.0.0.77", haproxy.addr);
+        let mut client = RawClient::connect_from("127.0.0.77", haproxy.addr());
         client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
         assert_eq!(client.read_response().status, 200, "{line}");
         assert_eq!(origin.only_request().header("X-Forwarded-For"), Some("127.0.0.77"), "{line}");
@@ -134,7 +68,7 @@ fn haproxy_behind_a_stream_hears_who_the_client_is() {
         // The wait for its port was a connection of its own, without a header and so without a server.
         let proxy = reverse(&format!(
             "[streams.s]\nlisten = \"127.0.0.1:0\"\nto = \"{}\"\nto_proxy_protocol = \"{version}\"\n",
-            haproxy.addr
+            haproxy.addr()
         ));
         let mut client = RawClient::connect_from("127.0.0.78", proxy.listening("streams.s"));
         client.send("hello");

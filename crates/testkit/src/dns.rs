@@ -19,11 +19,13 @@ pub struct Dns {
     socket: UdpSocket,
     asked: Arc<Mutex<Vec<String>>>,
     stopped: Arc<AtomicBool>,
+    manner: Arc<Mutex<Manner>>,
 }
 
 #[derive(Debug)]
 enum Manner {
-    Table(HashMap<String, Vec<IpAddr>>),
+    /// Addresses by name, and their TTL in seconds.
+    Table(HashMap<String, Vec<IpAddr>>, u8),
     Code(u8),
     Silent,
     Garbage,
@@ -36,7 +38,7 @@ impl Dns {
     /// Knows these names, each with one address, for 60 s; every other name does not exist.
     #[must_use]
     pub fn knowing(names: &[(&str, &str)]) -> Self {
-        Self::start(Manner::table(names))
+        Self::start(Manner::table(names, 60))
     }
 
     /// Answers SERVFAIL to everything.
@@ -57,11 +59,32 @@ impl Dns {
         Self::start(Manner::Garbage)
     }
 
+    /// From now on it knows these names, for a second each.
+    pub fn now_knows(&self, names: &[(&str, &str)]) {
+        self.set(Manner::table(names, 1));
+    }
+
+    /// From now on it answers SERVFAIL to everything.
+    pub fn now_fails(&self) {
+        self.set(Manner::Code(SERVFAIL));
+    }
+
+    /// From now on it answers nothing.
+    pub fn now_is_silent(&self) {
+        self.set(Manner::Silent);
+    }
+
+    fn set(&self, manner: Manner) {
+        *self.manner.lock().expect("manner") = manner;
+    }
+
     fn start(manner: Manner) -> Self {
+        let manner = Arc::new(Mutex::new(manner));
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a UDP socket");
         let (asked, stopped) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (ours, record, stop) =
             (socket.try_clone().expect("clone a socket"), Arc::clone(&asked), Arc::clone(&stopped));
+        let how = Arc::clone(&manner);
         thread::spawn(move || {
             let mut bytes = [0; 4_096];
             while let Ok((n, from)) = ours.recv_from(&mut bytes) {
@@ -70,12 +93,13 @@ impl Dns {
                 }
                 let Some((name, kind, question)) = question(&bytes[..n]) else { continue };
                 record.lock().expect("questions").push(name.clone());
-                if let Some(answer) = manner.answer(&bytes[..2], &name, kind, question) {
+                let answer = how.lock().expect("manner").answer(&bytes[..2], &name, kind, question);
+                if let Some(answer) = answer {
                     drop(ours.send_to(&answer, from)); // the asker may have gone
                 }
             }
         });
-        Self { socket, asked, stopped }
+        Self { socket, asked, stopped, manner }
     }
 
     /// Where it listens.
@@ -99,25 +123,25 @@ impl Drop for Dns {
 }
 
 impl Manner {
-    fn table(names: &[(&str, &str)]) -> Self {
+    fn table(names: &[(&str, &str)], ttl: u8) -> Self {
         let mut table: HashMap<String, Vec<IpAddr>> = HashMap::new();
         for (name, addr) in names {
             table.entry((*name).to_owned()).or_default().push(addr.parse().expect("an address"));
         }
-        Self::Table(table)
+        Self::Table(table, ttl)
     }
 
     fn answer(&self, id: &[u8], name: &str, kind: u16, question: &[u8]) -> Option<Vec<u8>> {
-        let (code, addrs) = match self {
+        let (code, addrs, ttl) = match self {
             Self::Silent => return None,
             Self::Garbage => return Some(vec![0xff; 40]),
-            Self::Code(code) => (*code, &[][..]),
-            Self::Table(table) => match table.get(name) {
-                Some(addrs) => (0, &addrs[..]),
-                None => (NXDOMAIN, &[][..]),
+            Self::Code(code) => (*code, &[][..], 0),
+            Self::Table(table, ttl) => match table.get(name) {
+                Some(addrs) => (0, &addrs[..], *ttl),
+                None => (NXDOMAIN, &[][..], 0),
             },
         };
-        let records: Vec<Vec<u8>> = addrs.iter().filter_map(|addr| record(kind, *addr)).collect();
+        let records: Vec<Vec<u8>> = addrs.iter().filter_map(|addr| record(kind, *addr, ttl)).collect();
         let count = u8::try_from(records.len()).expect("few addresses");
         // Response, authoritative, recursion desired and available; one question, `count` answers.
         let header = [&[id[0], id[1], 0x85, 0x80 | code][..], &[0, 1, 0, count, 0, 0, 0, 0]].concat();
@@ -140,7 +164,7 @@ fn question(message: &[u8]) -> Option<(String, u16, &[u8])> {
     Some((labels.join("."), u16::from_be_bytes([*high, *low]), question))
 }
 
-fn record(kind: u16, addr: IpAddr) -> Option<Vec<u8>> {
+fn record(kind: u16, addr: IpAddr, ttl: u8) -> Option<Vec<u8>> {
     let data = match (kind, addr) {
         (1, IpAddr::V4(ip)) => ip.octets().to_vec(),
         (28, IpAddr::V6(ip)) => ip.octets().to_vec(),
@@ -148,7 +172,7 @@ fn record(kind: u16, addr: IpAddr) -> Option<Vec<u8>> {
     };
     let length = u8::try_from(data.len()).expect("4 or 16");
     Some(
-        [&[0xc0, 12, 0, u8::try_from(kind).expect("1 or 28"), 0, 1, 0, 0, 0, 60, 0, length][..], &data]
+        [&[0xc0, 12, 0, u8::try_from(kind).expect("1 or 28"), 0, 1, 0, 0, 0, ttl, 0, length][..], &data]
             .concat(),
     )
 }
@@ -187,5 +211,12 @@ mod tests {
         assert_eq!(ask(&Dns::failing(), "a").unwrap()[3] & 15, SERVFAIL);
         assert_eq!(ask(&Dns::garbage(), "a").unwrap()[0], 0xff);
         assert_eq!(ask(&Dns::silent(), "silent"), None);
+        let server = Dns::failing();
+        server.now_knows(&[("a", "127.0.0.9")]);
+        assert!(ask(&server, "a").unwrap().ends_with(&[127, 0, 0, 9]));
+        server.now_fails();
+        assert_eq!(ask(&server, "a").unwrap()[3] & 15, SERVFAIL);
+        server.now_is_silent();
+        assert_eq!(ask(&server, "silent"), None);
     }
 }

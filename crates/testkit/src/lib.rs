@@ -11,7 +11,8 @@
 //! - [`far`]: plain TCP and UDP far sides, scripted peers, echoes;
 //! - [`dns`]: a name server that answers by table, fails, or stays silent;
 //! - [`ca`]: a certificate authority for one test; [`acme`]: one that speaks ACME and checks what it is told;
-//! - [`real`]: curl, Python, Chromium and ssh.
+//! - [`websocket`]: a WebSocket server that echoes, and a client;
+//! - [`real`]: curl, h2load, openssl, Python, Chromium and ssh.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,6 +40,7 @@ pub mod dns;
 pub mod far;
 pub mod origin;
 pub mod real;
+pub mod websocket;
 
 mod server;
 pub mod temp;
@@ -55,3 +57,4 @@ pub use proxy::Proxy;
 pub use temp::TempDir;
 pub use tunnel::exchange_far;
 pub use wait::{PATIENCE, eventually, millis, secs};
+pub use websocket::{WebSocket, WebSocketEcho};

@@ -15,8 +15,10 @@ use crate::server::Server;
 use crate::wait::{PATIENCE, eventually};
 use crate::wire::Wire;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
+
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A running origin.
 #[derive(Debug)]
@@ -33,23 +35,33 @@ impl Origin {
         Self::answering(move |_| reply.clone())
     }
 
+    /// The same on this address; port 0 is a free one.
+    #[must_use]
+    pub fn start_on(addr: SocketAddr, reply: Reply) -> Self {
+        Self::new(addr, None, move |_| reply.clone())
+    }
+
     /// Asks `choose` for the answer to each request; the body of the request is not read yet then.
     #[must_use]
     pub fn answering(choose: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        Self::new(None, choose)
+        Self::new(ANYWHERE, None, choose)
     }
 
     /// The same over TLS, with this certificate.
     #[must_use]
     pub fn tls(issued: &Issued, reply: Reply) -> Self {
-        Self::new(Some(issued.server_config()), move |_| reply.clone())
+        Self::new(ANYWHERE, Some(issued.server_config()), move |_| reply.clone())
     }
 
-    fn new(tls: Option<Arc<ServerConfig>>, choose: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    fn new(
+        addr: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+        choose: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let record = Arc::clone(&seen);
-        let server = Server::start(move |stream, connection| {
+        let server = Server::start_on(addr, move |stream, connection| {
             if let Some(client) = accept(stream, tls.as_ref()) {
                 serve(client, connection, &record, &choose);
             }

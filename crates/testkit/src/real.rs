@@ -1,14 +1,24 @@
-//! Real clients: curl, Python, Chromium and ssh, each run to its end within a deadline.
+//! Real clients: curl, h2load, openssl, Python, Chromium and ssh, each run to its end within a deadline; and nginx and HAProxy beside them.
 //!
 //! `.ci/setup` installs them; where one is missing the test fails and says so.
 
 mod browser;
+mod load;
+mod openssl;
+mod peer;
 mod ran;
 mod ssh;
+mod strace;
+mod tcpdump;
 
-pub use browser::chromium;
+pub use browser::{Browsed, chromium, chromium_without_proxy};
+pub use load::h2load;
+pub use openssl::s_client;
+pub use peer::Peer;
 pub use ran::Ran;
 pub use ssh::SshServer;
+pub use strace::system_calls;
+pub use tcpdump::Capture;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -47,7 +47,7 @@ impl EncryptedDns {
         let mut config = (*issued.server_config()).clone();
         config.alpn_protocols = vec![alpn.to_vec()];
         let config = Arc::new(config);
-        let desk = Arc::new(Desk { manner: Manner::table(names), asked: Mutex::default() });
+        let desk = Arc::new(Desk { manner: Manner::table(names, 60), asked: Mutex::default() });
         let theirs = Arc::clone(&desk);
         let server = Server::start(move |tcp, _number| {
             let tls = ServerConnection::new(Arc::clone(&config)).expect("TLS server");
