@@ -6,6 +6,7 @@
 mod claims;
 mod faults;
 mod files;
+mod flapping;
 mod reload;
 mod requests;
 mod smuggling;
