@@ -2,6 +2,7 @@
 //!
 //! It is docs/protocol/vectors/check_directory.py; that it agrees with what is published, `second_reader.rs` tests.
 //! `.ci/setup` installs the Python that runs it; where it is missing the test fails and says so.
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

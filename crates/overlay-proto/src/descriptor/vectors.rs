@@ -5,7 +5,7 @@ use super::{
     SignedDescriptor,
 };
 use crate::identity::DelegationTerms;
-use crate::identity::vectors::{DAY, HOUR, NOW, node_key, outcome, sign, terms};
+use crate::identity::vectors::{HOUR, NOW, node_key, outcome, sign, terms};
 use crate::kdf::hash;
 use crate::moment::UnixTime;
 use crate::vectors::{assert_published, hex, named};
@@ -116,93 +116,97 @@ fn bent(descriptor: &Descriptor, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     bytes
 }
 
-#[test]
-fn the_vectors_of_descriptors_are_published() {
+fn same(_: &mut Situation) {}
+
+/// The small descriptor of wallet one, changed before it is signed.
+fn signed(change: impl Fn(&mut Descriptor)) -> Vec<u8> {
+    let mut descriptor = small("one", &named("network"), NOW);
+    change(&mut descriptor);
+    descriptor.sign(&node_key("one")).unwrap()
+}
+
+/// The bytes of the small descriptor, changed and then signed whatever they say.
+fn forged(change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+    bent(&small("one", &named("network"), NOW), change)
+}
+
+/// Descriptors in their form, which hold or do not by whom, when and where they are shown.
+fn shown() -> Vec<Value> {
     let network = named("network");
-    let small = || small("one", &network, NOW);
-    let signed = |change: &dyn Fn(&mut Descriptor)| {
-        let mut descriptor = small();
-        change(&mut descriptor);
-        descriptor.sign(&node_key("one")).unwrap()
-    };
-    let same = |_: &mut Situation| ();
-    let right = signed(&|_| ());
-    let at_home = signed(&|d| d.endpoints = vec![endpoint("192.168.1.1:443", BindingKind::Exporter)]);
-    let two = Descriptor { kems: vec![kem("one", NOW), kem("two", NOW)], ..small() };
+    let right = signed(|_| ());
+    let shortest = signed(|d| {
+        d.endpoints.clear();
+        d.policy.clear();
+    });
+    let at_home = signed(|d| d.endpoints = vec![endpoint("192.168.1.1:443", BindingKind::Exporter)]);
+    let mut unsigned = right.clone();
+    *unsigned.last_mut().unwrap() ^= 1;
+    vec![
+        case("right", &full(&network).sign(&node_key("one")).unwrap(), same),
+        case("right, as short as can be", &shortest, same),
+        case("another protocol as well", &signed(|d| d.protocols = 0x8001), same),
+        case("its last second", &right, |s| s.now = NOW.plus(30 * HOUR)),
+        case("expired", &right, |s| s.now = NOW.plus(30 * HOUR + 1)),
+        case("10 minutes early", &right, |s| s.now = NOW.minus(600)),
+        case("from the future", &right, |s| s.now = NOW.minus(601)),
+        case("wrong network", &right, |s| s.network = named("another network")),
+        case("another node's delegation", &right, |s| s.delegation = terms("two")),
+        case("another key's delegation", &right, |s| s.delegation.node_key = node_key("two").public()),
+        case("a node withdrawn", &right, |s| {
+            s.delegation = DelegationTerms::withdrawal(s.delegation.node, 2)
+        }),
+        case("as long as the delegation", &right, |s| s.delegation.not_after = NOW.plus(30 * HOUR)),
+        case("longer than the delegation", &right, |s| s.delegation.not_after = NOW.plus(30 * HOUR - 1)),
+        case("a private endpoint", &at_home, same),
+        case("a private endpoint in a lab", &at_home, |s| s.lab = true),
+        case("a signature bent", &unsigned, same),
+    ]
+}
+
+/// Descriptors that are none, rightly signed.
+fn spoiled() -> Vec<Value> {
+    let two =
+        Descriptor { kems: vec![kem("one", NOW), kem("two", NOW)], ..small("one", &named("network"), NOW) };
     // Both keys become the first one.
     let same_id = bent(&two, |b| b.copy_within(85..85 + 1236, 85 + 1236));
-    let of = |name: &str, at: usize, to: u8| case(name, &bent(&small(), |b| b[at] = to), same);
+    let of = |name: &str, at: usize, to: u8| case(name, &forged(|b| b[at] = to), same);
     // Behind the only key: linkKey, linkGate, operator, family, country, asn, kibps, endpoints, policy.
     let tail = 85 + 1236;
+    let ports = forged(|b| b[tail + 130..tail + 134].copy_from_slice(&[1, 0, 0, 255]));
+    vec![
+        case("valid for over 30 hours", &forged(|b| b[79] += 1), same),
+        case("ends before it begins", &forged(|b| b[76] = 0), same),
+        of("no protocol of ours", 81, 2),
+        of("a flag", 82, 128),
+        of("another flag", 83, 1),
+        of("no key", 84, 0),
+        of("three keys", 84, 3),
+        case("equal ids", &same_id, same),
+        case("an id that is not the key's", &forged(|b| b[85] ^= 1), same),
+        case("a key that lasts a second less", &forged(|b| b[104] -= 1), same),
+        case("no operator", &forged(|b| b[tail + 64..tail + 84].fill(0)), same),
+        of("17 of the family", tail + 84, 17),
+        of("a country in lower case", tail + 85, b'z'),
+        of("5 endpoints", tail + 95, 5),
+        of("an endpoint of kind 5", tail + 96, 5),
+        case("port 0", &forged(|b| b[tail + 101..tail + 103].fill(0)), same),
+        of("a name with an upper-case letter", tail + 104, b'C'),
+        of("a path without its slash", tail + 118, b'l'),
+        of("a cookie with a space", tail + 124, b' '),
+        of("binding 0", tail + 127, 0),
+        of("binding 3", tail + 127, 3),
+        of("33 rules", tail + 128, 33),
+        of("a verb of 2", tail + 129, 2),
+        case("ports in the wrong order", &ports, same),
+        case("over 4096 bytes", &forged(|b| b.resize(4033, 0)), same),
+    ]
+}
+
+#[test]
+fn the_vectors_of_descriptors_are_published() {
     assert_published(
         "descriptor",
         "ovl1 section 2.2: descriptors, the delegation they are shown with, and whether they hold; which key is taken",
-        vec![
-            case("right", &full(&network).sign(&node_key("one")).unwrap(), same),
-            case(
-                "right, as short as can be",
-                &signed(&|d| {
-                    d.endpoints.clear();
-                    d.policy.clear();
-                }),
-                same,
-            ),
-            case("its last second", &right, |s| s.now = NOW.plus(30 * HOUR)),
-            case("expired", &right, |s| s.now = NOW.plus(30 * HOUR + 1)),
-            case("10 minutes early", &right, |s| s.now = NOW.minus(600)),
-            case("from the future", &right, |s| s.now = NOW.minus(601)),
-            case("wrong network", &right, |s| s.network = named("another network")),
-            case("another node's delegation", &right, |s| s.delegation = terms("two")),
-            case("another key's delegation", &right, |s| s.delegation.node_key = node_key("two").public()),
-            case("a node withdrawn", &right, |s| {
-                s.delegation = DelegationTerms::withdrawal(s.delegation.node, 2)
-            }),
-            case("as long as the delegation", &right, |s| {
-                s.delegation.not_after = NOW.plus(30 * HOUR);
-                s.delegation.not_before = NOW.minus(DAY);
-            }),
-            case("longer than the delegation", &right, |s| s.delegation.not_after = NOW.plus(30 * HOUR - 1)),
-            case("valid for over 30 hours", &bent(&small(), |b| b[79] += 1), same),
-            case("ends before it begins", &bent(&small(), |b| b[76] = 0), same),
-            case("equal ids", &same_id, same),
-            case("an id that is not the key's", &bent(&small(), |b| b[85] ^= 1), same),
-            case("a key that lasts a second less", &bent(&small(), |b| b[104] -= 1), same),
-            case("a private endpoint", &at_home, same),
-            case("a private endpoint in a lab", &at_home, |s| s.lab = true),
-            of("no protocol of ours", 81, 2),
-            case("another protocol as well", &signed(&|d| d.protocols = 0x8001), same),
-            of("a flag", 82, 128),
-            of("another flag", 83, 1),
-            of("no key", 84, 0),
-            of("three keys", 84, 3),
-            case("no operator", &bent(&small(), |b| b[tail + 64..tail + 84].fill(0)), same),
-            of("17 of the family", tail + 84, 17),
-            of("a country in lower case", tail + 85, b'z'),
-            of("5 endpoints", tail + 95, 5),
-            of("an endpoint of kind 5", tail + 96, 5),
-            case("port 0", &bent(&small(), |b| b[tail + 101..tail + 103].fill(0)), same),
-            of("a name with an upper-case letter", tail + 104, b'C'),
-            of("a path without its slash", tail + 118, b'l'),
-            of("a cookie with a space", tail + 124, b' '),
-            of("binding 0", tail + 127, 0),
-            of("binding 3", tail + 127, 3),
-            of("33 rules", tail + 128, 33),
-            of("a verb of 2", tail + 129, 2),
-            case(
-                "ports in the wrong order",
-                &bent(&small(), |b| b.splice(tail + 130..tail + 134, [1, 0, 0, 255]).for_each(drop)),
-                same,
-            ),
-            case(
-                "a signature bent",
-                &{
-                    let mut b = right.clone();
-                    *b.last_mut().unwrap() ^= 1;
-                    b
-                },
-                same,
-            ),
-            case("over 4096 bytes", &bent(&small(), |b| b.resize(4033, 0)), same),
-        ],
+        [shown(), spoiled()].concat(),
     );
 }
