@@ -17,6 +17,7 @@ pub mod directory;
 pub mod first_bytes;
 pub mod h2;
 pub mod http1;
+pub mod overlay;
 pub mod policy;
 pub mod proxy_protocol;
 pub mod socks4;
@@ -53,6 +54,10 @@ pub const TARGETS: &[Target] = &[
     ("snapshot", directory::snapshot),
     ("chain", directory::chain),
     ("invite", directory::invite),
+    ("link_frames", overlay::link_frames),
+    ("record_frames", overlay::record_frames),
+    ("link_state", overlay::link_state),
+    ("circuit_state", overlay::circuit_state),
 ];
 
 /// Runs one target over one input.

@@ -50,6 +50,10 @@ replay!(
     snapshot,
     chain,
     invite,
+    link_frames,
+    record_frames,
+    link_state,
+    circuit_state,
 );
 
 fn here(path: &str) -> PathBuf {
