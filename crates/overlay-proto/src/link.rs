@@ -53,6 +53,8 @@ pub struct Link {
     config: LinkConfig,
     terms: LinkTerms,
     phase: Phase,
+    /// What the neighbour did wrong: the link does nothing any more.
+    fault: Option<LinkFault>,
     session: Session,
     decoder: Decoder,
     packer: Packer,
@@ -111,6 +113,7 @@ impl Link {
             },
             config,
             terms,
+            fault: None,
             session: Session { circuits: Circuits::new(rng), sequence: Sequence::default() },
             decoder: Decoder::default(),
             packer: Packer::default(),

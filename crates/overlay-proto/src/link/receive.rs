@@ -20,6 +20,9 @@ impl Link {
     /// The neighbour broke the protocol of the link: GOAWAY 1 is in line, nothing else is done any more.
     pub fn receive(&mut self, chunk: Bytes, now: Moment) -> Result<(), LinkFault> {
         self.heard = now;
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
         if self.phase == Phase::Checking {
             self.held_bytes += chunk.len();
             self.held.push_back(chunk);
@@ -56,6 +59,7 @@ impl Link {
 
     fn fail(&mut self, fault: LinkFault) -> Result<(), LinkFault> {
         self.phase = Phase::Ended;
+        self.fault = Some(fault);
         self.control.clear();
         self.pong = None;
         self.say_go_away(Code::Protocol, 0);
@@ -77,7 +81,8 @@ impl Link {
             Phase::Open => self.on_open_frame(frame, now),
             Phase::AwaitAccept | Phase::AwaitNodeAuth => Err(LinkFault::Order("a frame before the proof")),
             Phase::Unanswered | Phase::Checking => Err(LinkFault::Order("a frame before ACCEPT")),
-            Phase::Ended => Err(LinkFault::Order("a frame after the end")),
+            // It crossed our end.
+            Phase::Ended => Ok(()),
         }
     }
 
