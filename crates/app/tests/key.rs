@@ -1,12 +1,11 @@
 //! `shoalway key` in scripts: from the first words to a signed delegation, and what is refused.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test reads best so")]
 
-use shoalway_overlay_proto::UnixTime;
-use shoalway_overlay_proto::identity::ed25519::SecretKey;
-use shoalway_overlay_proto::identity::{Delegation, Roles};
+#[path = "key/rotation.rs"]
+mod rotation;
+
 use shoalway_testkit::TempDir;
 use shoalway_testkit::real::{Ran, python};
-use shoalway_wallet::from_hex;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -230,84 +229,21 @@ fn what_is_exported_is_the_encrypted_key_and_never_words() {
 }
 
 #[test]
-fn rotation_signs_in_a_new_node_key_with_a_higher_serial() {
+fn restoring_can_be_held_to_an_address() {
     let keys = Keys::new();
-    keys.run(&["restore", "--light", "--password-file", "pw"], JUNK).assert_code(0);
-    let read = || {
-        let bytes = from_hex::<143>(keys.text("node.delegation").trim_end()).unwrap();
-        let seed = fs::read_to_string(keys.path("node.nodekey")).ok();
-        let key = seed.map(|seed| SecretKey::from_seed(&from_hex(seed.trim_end()).unwrap()).public());
-        (Delegation::parse(&*bytes).unwrap(), key)
-    };
-    let rotate = ["rotate", "--network", NETWORK, "--password-file", "pw"];
-    keys.refused(&rotate, "", 2, "K014: say what the node may do");
-    keys.refused(
-        &["rotate", "--network", "home"],
-        "",
-        2,
-        "K014: a network is named by its 64 hexadecimal digits",
-    );
-    let said = keys.json(&[&rotate[..], &["--roles", "entry,exit", "--days", "7"]].concat(), "");
-    let (first, first_key) = read();
-    let terms = first.check(&[0x11; 32], UnixTime(first.terms.not_before.0)).unwrap().terms().clone();
-    assert_eq!(terms.node.to_string(), JUNK_ADDRESS);
-    assert_eq!((terms.roles, Some(terms.node_key)), (Roles::ENTRY | Roles::EXIT, first_key));
-    assert_eq!(terms.not_after.0 - terms.not_before.0, 7 * 24 * 3600);
-    assert_eq!((said["serial"].as_u64(), said["address"].as_str()), (Some(terms.serial), Some(JUNK_ADDRESS)));
-    assert!(first.verify(&[0x12; 32]).is_err(), "it is for one network alone");
-
-    keys.run(&rotate, "").assert_code(0);
-    let (second, second_key) = read();
-    assert!(second.verify(&[0x11; 32]).is_ok() && second.terms.serial > first.terms.serial);
-    assert_eq!((second.terms.roles, Some(second.terms.node_key)), (terms.roles, second_key));
-    assert_ne!(second_key, first_key);
-
-    keys.run(&[&rotate[..], &["--withdraw"]].concat(), "").assert_code(0);
-    let (last, no_key) = read();
-    assert!(last.verify(&[0x11; 32]).is_ok() && last.terms.is_withdrawal() && no_key.is_none());
-    assert!(last.terms.serial > second.terms.serial);
-    assert!(keys.run(&["show"], "").text().contains("withdrawn, serial"));
+    let restore = ["restore", "--light", "--password-file", "pw", "--address"];
+    let to = |address| [&restore[..], &[address]].concat();
+    let mistyped = "0xF39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+    let message = format!("K005: {mistyped}: the checksum of the address is wrong: digit 1 should be `f`");
+    keys.refused(&to(mistyped), JUNK, 2, &message);
+    let message = format!("K012: these are words of another wallet, {JUNK_ADDRESS}");
+    keys.refused(&to("0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"), JUNK, 1, &message);
+    assert!(!keys.path("node.json").exists());
+    keys.run(&to(JUNK_ADDRESS), JUNK).assert_code(0);
 }
 
 /// Reads a keystore with other people's scrypt, AES and Keccak, and finds the address with a curve of its own.
-const READER: &str = r#"
-import hashlib, json, sys
-from Crypto.Cipher import AES
-from Crypto.Hash import keccak
-
-def hashed(data): return keccak.new(digest_bits=256, data=data).digest()
-
-P = 2**256 - 2**32 - 977
-G = (0x79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798,
-     0x483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8)
-def add(a, b):
-    if a is None or b is None: return a or b
-    if a[0] == b[0] and a[1] != b[1]: return None
-    slope = 3 * a[0]**2 * pow(2 * a[1], -1, P) if a == b else (b[1] - a[1]) * pow(b[0] - a[0], -1, P)
-    x = (slope**2 - a[0] - b[0]) % P
-    return (x, (slope * (a[0] - x) - a[1]) % P)
-def times(n, point):
-    total = None
-    while n:
-        if n & 1: total = add(total, point)
-        point, n = add(point, point), n >> 1
-    return total
-
-file = json.load(open(sys.argv[1]))
-password = open(sys.argv[2]).read().rstrip('\n').encode()
-crypto, params = file['crypto'], file['crypto']['kdfparams']
-assert (file['version'], crypto['kdf'], crypto['cipher']) == (3, 'scrypt', 'aes-128-ctr'), file
-key = hashlib.scrypt(password, salt=bytes.fromhex(params['salt']), n=params['n'], r=params['r'], p=params['p'],
-                     dklen=params['dklen'], maxmem=2**30)
-ciphertext = bytes.fromhex(crypto['ciphertext'])
-assert hashed(key[16:32] + ciphertext).hex() == crypto['mac'], 'mac'
-iv = int(crypto['cipherparams']['iv'], 16)
-secret = AES.new(key[:16], AES.MODE_CTR, nonce=b'', initial_value=iv).decrypt(ciphertext)
-x, y = times(int.from_bytes(secret, 'big'), G)
-address = hashed(x.to_bytes(32, 'big') + y.to_bytes(32, 'big'))[12:].hex()
-assert address == file['address'], 'address'
-print(params['n'], params['r'], params['p'], secret.hex(), '0x' + address)
-"#;
+const READER: &str = include_str!("key/reader.py");
 
 #[test]
 fn an_independent_reader_opens_the_keystore() {

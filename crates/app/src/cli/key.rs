@@ -120,6 +120,9 @@ pub struct RestoreArgs {
     /// Which
     #[command(flatten)]
     pub wallet: WalletArgs,
+    /// Only if the words are those of this address
+    #[arg(long, value_name = "0x...")]
+    pub address: Option<String>,
     /// How
     #[command(flatten)]
     pub make: MakeArgs,
@@ -161,8 +164,8 @@ pub struct RotateArgs {
     /// Which
     #[command(flatten)]
     pub wallet: WalletArgs,
-    /// The network, by its 64 hexadecimal digits
-    #[arg(long, value_name = "ID")]
+    /// The network: its 64 hexadecimal digits, or its first network file
+    #[arg(long, value_name = "ID|FILE")]
     pub network: String,
     /// What the node may do: entry, middle, exit, directory; else what it may do now
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]

@@ -3,6 +3,7 @@
 //! `docs/errors.md` explains the codes. No text here holds a secret but a mistyped word, which its owner has to see.
 
 use crate::cli::Exit;
+use shoalway_types::wallet::AddressError;
 use shoalway_wallet::{KeystoreError, WordsError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ pub(super) enum KeyError {
     /// A file or directory cannot be read or written.
     #[error("cannot {action} {}: {error}", path.display())]
     File { action: &'static str, path: PathBuf, error: io::Error },
+    /// Not the address of a wallet.
+    #[error("{text}: {error}")]
+    Address { text: String, error: AddressError },
     /// Others than the owner can read or change a file.
     #[error("{} can be read by others (mode {mode:03o})", path.display())]
     Readable { path: PathBuf, mode: u32 },
@@ -69,6 +73,7 @@ impl KeyError {
             Self::Words(WordsError::Unknown { .. }) => "K002",
             Self::Words(_) => "K003",
             Self::Keystore { error: KeystoreError::Password, .. } => "K004",
+            Self::Address { .. } => "K005",
             Self::Readable { .. } => "K006",
             Self::Exists { .. } => "K007",
             Self::Missing { .. } => "K008",
@@ -88,6 +93,7 @@ impl KeyError {
             Self::Readable { path, .. } => return format!("chmod 600 {}", path.display()),
             Self::NoTerminal { flag, .. } => return format!("give it with {flag}"),
             Self::File { .. } | Self::Answer(_) => "the directory must be yours; --keys DIR names another",
+            Self::Address { .. } => "copy it again; do not retype it",
             Self::Words(WordsError::Unknown { .. }) => "look at the paper again; capitals do not matter",
             Self::Words(_) => "compare word by word with the paper",
             Self::Keystore { error: KeystoreError::Password, .. } => {
@@ -113,7 +119,9 @@ impl KeyError {
         match self {
             Self::File { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             Self::Readable { .. } => Exit::NotPermitted,
-            Self::Name { .. } | Self::NoTerminal { .. } | Self::Terms(_) => Exit::Usage,
+            Self::Address { .. } | Self::Name { .. } | Self::NoTerminal { .. } | Self::Terms(_) => {
+                Exit::Usage
+            }
             Self::File { .. }
             | Self::Words(_)
             | Self::Keystore { .. }
@@ -142,6 +150,7 @@ mod tests {
             KeyError::Words(WordsError::Unknown { position: 1, word: "x".to_owned(), nearest: None }),
             KeyError::Words(WordsError::Checksum),
             KeyError::Keystore { path: path(), error: KeystoreError::Password },
+            KeyError::Address { text: "x".to_owned(), error: AddressError::Prefix },
             KeyError::Readable { path: path(), mode: 0o644 },
             KeyError::Exists { path: path() },
             KeyError::Missing { path: path() },

@@ -48,6 +48,12 @@ impl Place {
         self.keystore.with_extension("nodekey")
     }
 
+    /// What names the wallet on a command line, wherever it is.
+    pub(super) fn argument(&self) -> String {
+        let path = self.keystore.display().to_string();
+        if path.contains('/') { path } else { format!("./{path}") }
+    }
+
     /// What to call the wallet.
     pub(super) fn name(&self) -> String {
         self.keystore.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()

@@ -13,10 +13,12 @@ use serde_json::json;
 use shoalway_overlay_proto::UnixTime;
 use shoalway_overlay_proto::identity::ed25519::SecretKey;
 use shoalway_overlay_proto::identity::{Delegation, DelegationTerms, Roles};
+use shoalway_overlay_proto::network::Network;
 use shoalway_types::wallet::Address;
 use shoalway_wallet::from_hex;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 use zeroize::Zeroizing;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -24,8 +26,7 @@ const DAY: u64 = 24 * 60 * 60;
 /// Makes the node key and the delegation, and puts both in place.
 pub(super) fn rotate(args: &RotateArgs, request: &Request, output: &Output) -> Result<(), KeyError> {
     let place = args.wallet.place(request)?;
-    let network = from_hex::<32>(&args.network)
-        .map_err(|_not_hex| KeyError::Terms("a network is named by its 64 hexadecimal digits".to_owned()))?;
+    let network = network(&args.network)?;
     let before = record::delegation(&place)?;
     let keystore = record::keystore(&place)?;
     let now = proof::now()?;
@@ -43,6 +44,17 @@ pub(super) fn rotate(args: &RotateArgs, request: &Request, output: &Output) -> R
     let signed = key.delegate(&network, terms).map_err(|error| KeyError::Terms(error.to_string()))?;
     put(&place, seed.as_deref(), &signed)?;
     say(&place, &signed, output)
+}
+
+/// The name of a network, from its digits or from its first file, which is no secret.
+fn network(given: &str) -> Result<[u8; 32], KeyError> {
+    if let Ok(id) = from_hex(given) {
+        return Ok(*id);
+    }
+    let path = Path::new(given);
+    let text = File::open(path).and_then(files::read_text).map_err(KeyError::file("read", path))?;
+    let wrong = |error| KeyError::Terms(format!("{given}: {error}"));
+    Network::begin(text.as_bytes()).map(|network| *network.id()).map_err(wrong)
 }
 
 fn terms(
