@@ -294,6 +294,31 @@ fn names_of_the_house_are_certified_here() {
 }
 
 #[test]
+fn a_reload_with_another_storage_goes_on_from_there() {
+    let (one, two) = (TempDir::new(), TempDir::new());
+    let config = |storage: &TempDir| {
+        let certs = storage.join("certs");
+        format!("{}[acme]\nstorage = \"{}\"\n", site("nas.internal", "acme = true"), certs.display())
+    };
+    let proxy = Proxy::builder(BIN).unset("proxy.listen").config(config(&one)).start();
+    let addr = proxy.listening("sites.nas.internal");
+    let trusting = || {
+        let root = eventually(secs(15), "the local authority", || {
+            json(&proxy, &["ca", "show"])["pem"].as_str().map(str::to_owned)
+        });
+        Client::trusting(&root)
+    };
+    let before = trusting();
+    before.wait_for("nas.internal", addr);
+    proxy.write_config(&config(&two));
+    proxy.reload().unwrap();
+    let after = trusting();
+    after.wait_for("nas.internal", addr);
+    assert_eq!(before.ask("nas.internal", addr).http_code, 0, "what is shown is of the new authority");
+    assert_ne!(fs::read(&before.root).unwrap(), fs::read(&after.root).unwrap());
+}
+
+#[test]
 fn the_example_does_what_it_says() {
     let (acme, photos, nas) =
         (AcmeServer::start(), Origin::start(Reply::ok("photos")), Origin::start(Reply::ok("nas")));

@@ -96,8 +96,9 @@ fn unprovable(site: &str, place: Place, wrong: Option<ChallengeKind>, ports: &Po
         ),
     };
     let problem = Problem::new(Code::Unprovable, place, message);
-    let problem = problem
-        .fix("add [sites.\"*\"] with listen = \"0.0.0.0:80\" and routes = [\"* => redirect:https://$host$uri\"]");
+    let problem = problem.fix(
+        "add [sites.\"*\"] with listen = \"0.0.0.0:80\" and routes = [\"* => redirect:https://$host$uri\"]",
+    );
     if ports.client_ca {
         return problem;
     }
