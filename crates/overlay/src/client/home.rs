@@ -102,7 +102,6 @@ struct Homes(RefCell<Vec<(usize, Rc<Home>)>>);
 
 impl Home {
     /// The home on its shard, made when first asked for.
-    #[must_use]
     pub fn of(shard: &Rc<Shard>, shared: &Arc<Shared>) -> Rc<Self> {
         let homes = shard.local(Homes::default);
         let key = Arc::as_ptr(shared).addr();
@@ -138,6 +137,8 @@ impl Home {
             fetching: tokio::sync::Mutex::new(()),
             me: Weak::clone(me),
         });
+        // What is wrong is told by the first look.
+        let _trouble = home.choose_entries();
         shard.tasks().spawn(look_after(Rc::downgrade(&home), Rc::downgrade(shard)));
         home
     }
@@ -426,11 +427,16 @@ async fn look_after(home: WeakHome, shard: Weak<Shard>) {
 }
 
 impl Home {
-    async fn look(&self) {
-        let trouble = match self.links.refresh() {
+    /// Brings the kept entries up to date and writes them down. Returns what is wrong.
+    fn choose_entries(&self) -> Option<String> {
+        match self.links.refresh() {
             Ok(changed) => changed.and_then(|entries| self.write_down(&entries).err()),
             Err(why) => Some(why.to_string()),
-        };
+        }
+    }
+
+    async fn look(&self) {
+        let trouble = self.choose_entries();
         let trouble = match (trouble, self.fetch_if_due().await) {
             (None, Err(why)) => Some(why.to_string()),
             (trouble, _) => trouble,

@@ -1,0 +1,13 @@
+//! Whole networks on loopback: real TCP, TLS and HTTP/2, all nodes and the client on one shard.
+
+#![allow(clippy::disallowed_methods, reason = "tests open their own sockets and tasks")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod flows;
+mod town;

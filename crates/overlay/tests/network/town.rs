@@ -1,0 +1,386 @@
+//! A network of nodes on this machine, as a lab: directory, entries, exits, and a client that was invited.
+
+use shoalway_http::answer::Answer;
+use shoalway_http::h1::ServerConfig;
+use shoalway_http::h2::claim::Claim;
+use shoalway_http::h2::{Form, ServerH2};
+use shoalway_http::service::{Failed, Next, Service, Settled, Tunnel};
+use shoalway_net::admission::Admitted;
+use shoalway_net::connect::{Connect, Isolation, Session};
+use shoalway_net::dialer::{DialConfig, Dialer};
+use shoalway_net::egress_guard::{EgressGuard, Reach};
+use shoalway_net::resolver::{Resolver, ResolverConfig};
+use shoalway_net::shard::Shard;
+use shoalway_net::stream::{Io, Stream};
+use shoalway_net::tls::Roots;
+use shoalway_net::tls_client::LinkTls;
+use shoalway_net::tls_server::TlsServer;
+use shoalway_overlay::client::{Overlay, OverlayPlan};
+use shoalway_overlay::directory::{Book, Library};
+use shoalway_overlay::exit::{ExitCounters, ExitPlan};
+use shoalway_overlay::keys::{NodeKeys, SharedKeys};
+use shoalway_overlay::link::accept::{Door, Welcome};
+use shoalway_overlay::link::dial::Dialing;
+use shoalway_overlay::node::NodePlan;
+use shoalway_overlay::node::arrive::Sessions;
+use shoalway_overlay::{chance, time};
+use shoalway_overlay_proto::create::{CreateKey, KemKeys};
+use shoalway_overlay_proto::descriptor::{
+    BindingKind, Descriptor, Endpoint, KEM_ACCEPTED_SECONDS, KemOffer, NO_COUNTRY, PolicyRule,
+};
+use shoalway_overlay_proto::identity::ed25519::SecretKey;
+use shoalway_overlay_proto::identity::{Delegation, DelegationTerms, Roles};
+use shoalway_overlay_proto::invite::{Gate, InvitedEntry};
+use shoalway_overlay_proto::kdf::Secret;
+use shoalway_overlay_proto::network::{Network, NetworkFile, NetworkTerms};
+use shoalway_overlay_proto::opener::{GateKeeper, LinkKeyPair};
+use shoalway_overlay_proto::path::{Entries, ExitWish};
+use shoalway_overlay_proto::snapshot::{Contents, Draft};
+use shoalway_overlay_proto::spread::Spread;
+use shoalway_types::Target;
+use shoalway_types::wallet::Address;
+use shoalway_wallet::WalletKey;
+use shoalway_wire::http1::compose::Edits;
+use shoalway_wire::http1::request::RequestView;
+use shoalway_wire::http1::response::ResponseView;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+const PATH: &str = "/live";
+const COOKIE: &str = "sid";
+
+/// What a town is made of.
+pub(crate) struct Wants {
+    pub(crate) entries: u8,
+    pub(crate) exits: u8,
+    pub(crate) hops: u8,
+    pub(crate) spread: Spread,
+    pub(crate) active: usize,
+    pub(crate) stock: usize,
+}
+
+impl Default for Wants {
+    fn default() -> Self {
+        Self { entries: 1, exits: 1, hops: 2, spread: Spread::Host, active: 4, stock: 0 }
+    }
+}
+
+/// A node of it.
+pub(crate) struct TownNode {
+    pub(crate) address: Address,
+    pub(crate) plan: Arc<NodePlan>,
+    pub(crate) serving: tokio::task::JoinHandle<()>,
+    roles: Roles,
+    library: Arc<Library>,
+    delegation: Delegation,
+    endpoint: Endpoint,
+    gate: [u8; 32],
+}
+
+/// The town.
+pub(crate) struct Town {
+    pub(crate) nodes: Vec<TownNode>,
+    pub(crate) overlay: Overlay,
+    pub(crate) way: Rc<dyn Connect>,
+}
+
+/// The site that everybody else sees.
+struct Cover;
+
+impl Service for Cover {
+    fn decide(&mut self, _shard: &Rc<Shard>, _request: RequestView<'_>) -> Next {
+        Next::Answer(Answer::plain(200, "text/plain", "a page"))
+    }
+
+    fn session(&self) -> Session {
+        unreachable!("nothing is connected to")
+    }
+
+    fn permits(&self, _addr: SocketAddr) -> bool {
+        false
+    }
+
+    fn edit_request(&mut self, _request: RequestView<'_>, _edits: &mut Edits) {}
+
+    fn edit_response(&mut self, _response: ResponseView<'_>, _edits: &mut Edits) {}
+
+    fn failed(&mut self, _request: Option<RequestView<'_>>, failure: &Failed) -> Answer {
+        Answer::plain(failure.status(), "text/plain", failure.word())
+    }
+
+    fn settle(&mut self, _shard: &Rc<Shard>, _request: Option<RequestView<'_>>, _settled: &Settled) {}
+
+    fn tunnel(self: Box<Self>, _shard: &Rc<Shard>, _tunnel: Tunnel) {}
+}
+
+/// What all nodes have in common.
+struct Common {
+    network: Network,
+    network_file: String,
+    directory_keys: Vec<SecretKey>,
+    ca: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+    resolver: Resolver,
+}
+
+impl Common {
+    fn new() -> Self {
+        let directory_keys: Vec<SecretKey> = (1..=3).map(|n| SecretKey::from_seed(&[n; 32])).collect();
+        let terms = NetworkTerms {
+            version: 1,
+            previous: None,
+            name: "town".to_owned(),
+            k: 2,
+            keys: directory_keys.iter().map(SecretKey::public).collect(),
+            mirrors: Vec::new(),
+            lab: true,
+        };
+        let mut file = NetworkFile::draft(terms).unwrap();
+        for key in directory_keys.iter().take(2) {
+            assert!(file.sign(key, None));
+        }
+        let network_file = file.encode();
+        let network = Network::begin(network_file.as_bytes()).unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
+        let config = ResolverConfig { cache_entries: 0, ..ResolverConfig::default() };
+        let resolver = Resolver::new(config, tokio::runtime::Handle::current()).unwrap();
+        Self { network, network_file, directory_keys, ca, resolver }
+    }
+
+    fn dialer(&self) -> Dialer {
+        let reach = Reach::Only { public: true, private: true, loopback: true };
+        let guard = Arc::new(EgressGuard::new(reach, Vec::new(), Vec::new()));
+        Dialer::new(self.resolver.clone(), guard, DialConfig::default())
+    }
+
+    fn dialing(&self) -> Dialing {
+        let roots = Roots::Pem(self.ca.pem().into_bytes());
+        Dialing {
+            dialer: self.dialer(),
+            tls: LinkTls::new(&roots).unwrap(),
+            patience: Duration::from_secs(10),
+        }
+    }
+
+    fn tls(&self, name: &str) -> TlsServer {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let cert = params.signed_by(&key, &self.ca).unwrap();
+        let alpn: [&[u8]; 2] = [b"h2", b"http/1.1"];
+        TlsServer::from_pem(cert.pem().as_bytes(), key.serialize_pem().as_bytes(), None, &alpn).unwrap()
+    }
+}
+
+impl Town {
+    /// Builds it. All nodes know one snapshot.
+    pub(crate) async fn build(shard: &Rc<Shard>, wants: &Wants) -> Self {
+        let common = Common::new();
+        let mut nodes = Vec::new();
+        for n in 0..wants.entries {
+            nodes.push(TownNode::open(shard, &common, 10 + n, Roles::ENTRY).await);
+        }
+        if wants.hops == 3 {
+            nodes.push(TownNode::open(shard, &common, 90, Roles::MIDDLE).await);
+        }
+        for n in 0..wants.exits {
+            nodes.push(TownNode::open(shard, &common, 100 + n, Roles::EXIT).await);
+        }
+        let snapshot = common.snapshot(&nodes);
+        for node in &nodes {
+            node.library.learn_network_file(common.network_file.as_bytes()).unwrap();
+            node.library.learn_snapshot(&snapshot.clone().into(), &[], time::unix()).unwrap();
+        }
+        let overlay = common.client(wants, &nodes);
+        let way = overlay.way(overlay.shared().plan.exits.clone()).on(shard);
+        Self { nodes, overlay, way }
+    }
+
+    /// A session to a target, kept apart by a user.
+    pub(crate) fn session(target: &str, user: &str) -> Session {
+        Session {
+            client: "127.0.0.1:1".parse().unwrap(),
+            user: None,
+            isolation: Isolation { user: Some(Rc::from(user.as_bytes())), ..Isolation::default() },
+            target: Rc::new(Target::parse(target, None).unwrap()),
+            limit: Duration::from_secs(20),
+            permit: None,
+        }
+    }
+}
+
+impl Common {
+    fn snapshot(&self, nodes: &[TownNode]) -> Vec<u8> {
+        let mut listed: Vec<&TownNode> = nodes.iter().collect();
+        listed.sort_by_key(|node| node.address);
+        let contents = Contents {
+            nodes: listed
+                .iter()
+                .map(|node| (node.delegation.clone(), node.plan.keys.load().descriptor.to_vec()))
+                .collect(),
+            members: Vec::new(),
+            affinity: String::new(),
+        };
+        let mut draft = Draft::new(&self.network, None, time::unix(), contents).unwrap();
+        for key in self.directory_keys.iter().take(2) {
+            assert!(draft.sign(&self.network, key));
+        }
+        draft.encode()
+    }
+
+    fn client(&self, wants: &Wants, nodes: &[TownNode]) -> Overlay {
+        let entries = nodes.iter().filter(|node| node.roles.contains(Roles::ENTRY));
+        let invited = entries
+            .map(|node| InvitedEntry {
+                node: node.address,
+                link_key: *node.plan.keys.load().link.public(),
+                gate: Gate(Secret::take(&mut node.gate.clone())),
+                endpoint: node.endpoint.clone(),
+            })
+            .collect();
+        Overlay::new(OverlayPlan {
+            hops: wants.hops,
+            spread: wants.spread,
+            exits: ExitWish { active: wants.active, ..ExitWish::default() },
+            invited,
+            library: Arc::new(Library::new(*self.network.id())),
+            dialing: self.dialing(),
+            state: None,
+            kept: Entries::default(),
+            optimistic: false,
+            stock: wants.stock,
+            home: 0,
+        })
+    }
+}
+
+impl TownNode {
+    async fn open(shard: &Rc<Shard>, common: &Common, number: u8, roles: Roles) -> Self {
+        let wallet = WalletKey::from_secret(&[number; 32]).unwrap();
+        let node_key = SecretKey::from_seed(&[number; 32]);
+        let now = time::unix();
+        let terms = DelegationTerms {
+            node: wallet.address(),
+            node_key: node_key.public(),
+            roles,
+            not_before: now.minus(60),
+            not_after: now.plus(20 * 86_400),
+            serial: 1,
+        };
+        let network = *common.network.id();
+        let delegation = wallet.delegate(&network, terms).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sni = format!("n{number}.town.example");
+        let endpoint = Endpoint {
+            address: listener.local_addr().unwrap(),
+            sni: sni.clone(),
+            path: PATH.to_owned(),
+            cookie: COOKIE.to_owned(),
+            binding: BindingKind::Exporter,
+        };
+        let seed = Secret::random(&mut chance::rng());
+        let until = now.plus(KEM_ACCEPTED_SECONDS);
+        let kem = CreateKey::new(&seed, until, &mut chance::rng()).unwrap();
+        let offer = KemOffer { not_before: now, key: Box::new(*kem.secret().public().bytes()) };
+        let mut kems = KemKeys::default();
+        kems.insert(kem);
+        let link = LinkKeyPair::from_secret(&Secret::random(&mut chance::rng())).unwrap();
+        let (gate, link_gate) = ([number; 32], [number + 1; 32]);
+        let mut gates = GateKeeper::new(&mut chance::rng());
+        gates.set(GateKeeper::LINK_GATE, Secret::take(&mut link_gate.clone()));
+        gates.set(1, Secret::take(&mut gate.clone()));
+        let descriptor = Descriptor {
+            network,
+            node: wallet.address(),
+            seq: 1,
+            published: now,
+            expires: now.plus(20 * 3_600),
+            protocols: 1,
+            kems: vec![offer],
+            link_key: *link.public(),
+            link_gate,
+            operator: wallet.address(),
+            family: Vec::new(),
+            country: NO_COUNTRY,
+            asn: 0,
+            kibps: 1_000,
+            endpoints: vec![endpoint.clone()],
+            policy: vec![PolicyRule::ALLOW_ALL],
+        };
+        let keys = NodeKeys {
+            network,
+            lab: true,
+            node: wallet.address(),
+            roles,
+            delegation: delegation.encode().try_into().unwrap(),
+            descriptor: descriptor.sign(&node_key).unwrap().into(),
+            node_key,
+            link,
+            former_link: None,
+            gates,
+        };
+        let keys: SharedKeys = Arc::new(arc_swap::ArcSwap::from_pointee(keys));
+        let exit = roles.contains(Roles::EXIT).then(|| {
+            Arc::new(ExitPlan {
+                dialer: common.dialer(),
+                policy: vec![PolicyRule::ALLOW_ALL],
+                counters: ExitCounters::default(),
+            })
+        });
+        let library = Arc::new(Library::new(network));
+        let plan = Arc::new(NodePlan {
+            keys: Arc::clone(&keys),
+            kems: Arc::new(Mutex::new(kems)),
+            book: Arc::clone(&library) as Arc<dyn Book>,
+            dialing: common.dialing(),
+            exit,
+            sessions: Sessions::default(),
+        });
+        let door = Arc::new(Door::new(keys, PATH, COOKIE, Arc::clone(&plan) as Arc<dyn Welcome>));
+        let serving = serve(shard, listener, common.tls(&sni), sni, door);
+        Self { address: wallet.address(), plan, serving, roles, library, delegation, endpoint, gate }
+    }
+}
+
+/// Accepts for ever; aborting it closes the port, and the connections stay.
+fn serve(
+    shard: &Rc<Shard>,
+    listener: TcpListener,
+    tls: TlsServer,
+    sni: String,
+    door: Arc<Door>,
+) -> tokio::task::JoinHandle<()> {
+    let shard = Rc::clone(shard);
+    tokio::task::spawn_local(async move {
+        loop {
+            let (tcp, peer) = listener.accept().await.unwrap();
+            let (tls, door, shard, sni) = (tls.clone(), Arc::clone(&door), Rc::clone(&shard), sni.clone());
+            let tasks = shard.tasks().clone();
+            tasks.spawn(async move {
+                let Ok(stream) = tls.accept(tcp, Instant::now() + Duration::from_secs(5)).await else {
+                    return;
+                };
+                let stream = Stream::new(Io::TlsServer(Box::new(stream)));
+                let make = Box::new(|| -> Box<dyn Service> { Box::new(Cover) });
+                let config = Rc::new(ServerConfig::default());
+                let server = ServerH2::new(
+                    Rc::clone(&shard),
+                    config,
+                    stream,
+                    Form::Origin,
+                    make,
+                    Admitted::uncounted(),
+                );
+                let of = move |authority: &str| {
+                    let host = authority.split(':').next().unwrap_or_default();
+                    (host == sni).then(|| Arc::clone(&door) as Arc<dyn Claim>)
+                };
+                shard.tasks().spawn(server.with_claims(peer, Box::new(of)));
+            });
+        }
+    })
+}
