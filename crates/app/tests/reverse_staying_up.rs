@@ -89,6 +89,30 @@ fn a_request_over_the_bound_is_refused_with_the_breakers_name() {
 }
 
 #[test]
+fn requests_wait_for_their_turn_and_are_shed_when_they_have_waited_for_too_long() {
+    let origin = Origin::start(Reply::slow(&["o", "k"], Duration::from_millis(150)));
+    let bounds = "breaker = { requests = 1 }\nqueue = { longest = \"5s\" }";
+    let proxy = reverse(&site(&format!("{}{bounds}", to(&[origin.addr()]))));
+    let addr = proxy.listening("sites.*");
+    let statuses = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(move || ask(addr, "GET").status)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(statuses, [200; 4]);
+    let frozen = Origin::start(Reply::hang());
+    proxy.write_config(&site(&format!("{}{}", to(&[frozen.addr()]), bounds.replace("5s", "200ms"))));
+    proxy.reload().unwrap();
+    let mut first = RawClient::connect(addr);
+    first.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
+    assert_eq!(frozen.wait_for_requests(1).len(), 1);
+    let before = std::time::Instant::now();
+    let answer = ask(addr, "GET");
+    assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("5")));
+    assert!(answer.header("Proxy-Status").unwrap().contains("queue_time"), "{}", answer.head);
+    assert!(before.elapsed() >= Duration::from_millis(200));
+}
+
+#[test]
 fn tries_kinds_and_statuses_are_the_operators() {
     let (good, dead) = (Origin::start(Reply::ok("good")), Refusing::start());
     let bad = Origin::start(Reply::ok("bad").status(500));

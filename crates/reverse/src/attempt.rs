@@ -29,6 +29,8 @@ use tokio::time::Instant;
 pub enum Refused {
     /// A breaker is open.
     Breaker(Open),
+    /// It has waited in line for as long as it may.
+    Late,
     /// There is no endpoint that could serve.
     NobodyLeft,
 }
@@ -39,6 +41,7 @@ impl Refused {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Breaker(Open(bound)) => bound.word(),
+            Self::Late => "queue_time",
             Self::NobodyLeft => "no_healthy_upstream",
         }
     }
@@ -47,7 +50,7 @@ impl Refused {
     #[must_use]
     pub const fn proxy_status(self) -> &'static str {
         match self {
-            Self::Breaker(_) => "connection_limit_reached",
+            Self::Breaker(_) | Self::Late => "connection_limit_reached",
             Self::NobodyLeft => "destination_unavailable",
         }
     }

@@ -4,9 +4,10 @@
 //! After Envoy's thresholds. Not here: errors and latency (`outlier.rs`), how often something is retried
 //! (`budget.rs`), queues: what waits for a connection holds a permit of [`Bound::Pending`] meanwhile.
 
+use crate::line::Line;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// What is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,7 @@ pub struct Open(
 pub struct Breaker {
     used: [AtomicU32; 4],
     refused: [AtomicU32; 4],
+    line: Arc<Line>,
 }
 
 impl Breaker {
@@ -101,6 +103,18 @@ impl Breaker {
         slot(&self.used, bound).load(Relaxed)
     }
 
+    /// Those who wait for room.
+    #[must_use]
+    pub const fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// Whether one more would be let through now.
+    #[must_use]
+    pub fn has_room(&self, bound: Bound, limits: &BreakerLimits) -> bool {
+        slot(&self.used, bound).load(SeqCst) < limits.of(bound)
+    }
+
     /// How often it was open, modulo 2^32.
     #[must_use]
     pub fn refused(&self, bound: Bound) -> u32 {
@@ -118,7 +132,11 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        slot(&self.breaker.used, self.bound).fetch_sub(1, Relaxed);
+        slot(&self.breaker.used, self.bound).fetch_sub(1, SeqCst);
+        match self.bound {
+            Bound::Requests | Bound::Connections => self.breaker.line.next(),
+            Bound::Pending | Bound::Retries => {}
+        }
     }
 }
 

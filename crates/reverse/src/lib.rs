@@ -8,7 +8,8 @@
 //!   [`udp_gateway`]: the same for datagrams, plan and sessions;
 //! - [`upstream`]: named groups of endpoints and how each endpoint fares; [`balance`]: the choice among them;
 //! - [`outlier`], [`health`]: who is put aside, by its failures or by checks; [`discovery`]: who there is;
-//! - [`breaker`], [`budget`], [`retry`]: how much may be under way, retried, and what may be retried at all;
+//! - [`breaker`], [`line`](mod@line), [`budget`], [`retry`]: how much may be under way, who waits for that, how much may be retried,
+//!   and what may be retried at all;
 //! - [`moment`], [`dice`]: time and chance, as the above take them.
 //!
 //! One request, one stream:
@@ -46,6 +47,7 @@ pub mod udp_gateway;
 
 pub mod breaker;
 pub mod budget;
+pub mod line;
 pub mod retry;
 
 pub mod dice;

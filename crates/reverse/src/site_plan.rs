@@ -5,6 +5,7 @@
 //! configuration file (`app`), carrying it out (`http_gateway`).
 
 use crate::http_gateway::Gateway;
+use crate::line::LineConfig;
 use crate::retry::RetryPolicy;
 use crate::routes::{FieldName, FixedAnswer, HostPattern, Hosts, PathPattern, Route, Then, ToUpstream};
 use crate::tcp_gateway::gate::GateMode;
@@ -45,6 +46,8 @@ pub struct Backend {
     pub identity: u64,
     /// What may be tried again.
     pub retry: RetryPolicy,
+    /// How long requests wait where a breaker lets no more through. Default: not at all.
+    pub line: Option<LineConfig>,
     /// What requests are spread by, where the balancing asks for a key.
     pub key: Key,
     /// The cookie that names an endpoint, where the balancing is sticky.
@@ -116,6 +119,7 @@ impl Backend {
             protocol: Protocol::H1,
             identity: 0,
             retry: RetryPolicy::default(),
+            line: None,
             key: Key::Chance,
             sticky: None,
             fallback: None,

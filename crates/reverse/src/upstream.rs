@@ -27,12 +27,14 @@ use crate::balance::{BalanceConfig, Exclude, PickKey};
 use crate::breaker::{Bound, Breaker, BreakerLimits, Open, Permit};
 use crate::budget::{BudgetConfig, Token};
 use crate::discovery::Finder;
+use crate::line::{LineConfig, Place};
 use crate::moment::Moment;
 use crate::outlier::OutlierConfig;
 use arc_swap::ArcSwap;
 use change::Parts;
 use registry::Group;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// An upstream as configured.
@@ -134,6 +136,14 @@ impl Upstream {
     /// [`Open`] when as many as the configuration allows are under way.
     pub fn enter(&self, bound: Bound) -> Result<Permit, Open> {
         self.group.breaker.enter(bound, &self.config.breaker)
+    }
+
+    /// Goes to the end of the line of those who wait for room under these bounds; for how long at most.
+    pub fn wait_in_line(&self, config: LineConfig, now: Moment) -> (Place, Duration) {
+        let (breaker, limits) = (&self.group.breaker, &self.config.breaker);
+        let free =
+            || breaker.has_room(Bound::Requests, limits) && breaker.has_room(Bound::Connections, limits);
+        breaker.line().join(config, now, free)
     }
 
     /// What is under way, for `status` and metrics.

@@ -12,7 +12,7 @@ mod bounds;
 mod certificates;
 mod reverse;
 
-pub use bounds::{BreakerSection, OutlierSection, RetrySection, StreamRetrySection};
+pub use bounds::{BreakerSection, OutlierSection, QueueSection, RetrySection, StreamRetrySection};
 pub use certificates::{AcmeSection, SiteAcmeSection, SiteTlsSection};
 pub use reverse::{
     AcceptMode, GateWord, HealthSection, ProxyHeader, SiteSection, SiteTimeouts, StreamSection,

@@ -136,6 +136,7 @@ fn backend(
     backend.tls = maker.client(settings, backend.protocol)?;
     backend.tls_older = maker.client(settings, Protocol::H1)?;
     backend.retry = settings.bounds.retry;
+    backend.line = settings.bounds.line;
     backend.tls_name.clone_from(&settings.tls.sni);
     backend.identity = identity(settings);
     backend.key = match &settings.balance.hash {

@@ -71,7 +71,7 @@ pub(super) fn no_host() -> Answer {
 /// There is nobody to send it to.
 pub(super) fn refused(refused: Refused, retry_after: u32) -> Answer {
     let sentence = match refused {
-        Refused::Breaker(_) => "The site has as much to do as it can bear.",
+        Refused::Breaker(_) | Refused::Late => "The site has as much to do as it can bear.",
         Refused::NobodyLeft => "No server of this site is up.",
     };
     Answer::error(503, refused.proxy_status(), refused.word(), sentence)

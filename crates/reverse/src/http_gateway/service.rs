@@ -39,6 +39,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Where requests come from.
 pub(super) struct Arrival {
@@ -67,6 +68,8 @@ pub(super) struct SiteService {
     route: Option<Rc<RouteOnShard>>,
     attempt: Attempt,
     scratch: Scratch,
+    /// Until when the current request may wait in line; none: it has not waited.
+    in_line: Option<Instant>,
     /// Puts a file here while its request waits.
     found: Rc<RefCell<Option<Found>>>,
     /// What the log says of an answer made here.
@@ -82,6 +85,7 @@ impl SiteService {
             route: None,
             attempt: Attempt::default(),
             scratch: Scratch::default(),
+            in_line: None,
             found: Rc::default(),
             outcome: None,
         }
@@ -302,6 +306,7 @@ impl Service for SiteService {
     fn settle(&mut self, shard: &Rc<Shard>, request: Option<RequestView<'_>>, settled: &Settled) {
         self.write(shard, request, settled);
         self.attempt.settle(settled.outcome);
+        self.in_line = None;
         self.found.borrow_mut().take();
         self.route = None;
         self.outcome = None;

@@ -6,11 +6,12 @@ use super::upstreams::status_range;
 use super::{Check, unknown_word};
 use crate::config::at::{At, Many};
 use crate::config::catalogue::Code;
-use crate::config::file::{BreakerSection, OutlierSection, RetrySection, StreamRetrySection};
+use crate::config::file::{BreakerSection, OutlierSection, QueueSection, RetrySection, StreamRetrySection};
 use crate::config::report::Problem;
 use crate::config::settings::Bounds;
 use shoalway_reverse::breaker::BreakerLimits;
 use shoalway_reverse::budget::BudgetConfig;
+use shoalway_reverse::line::LineConfig;
 use shoalway_reverse::outlier::{OutlierConfig, SuccessRate};
 use shoalway_reverse::retry::{RetryOn, RetryPolicy, StatusSet};
 use shoalway_reverse::upstream::Percent;
@@ -19,6 +20,7 @@ use std::time::Duration;
 /// The tables of a site or stream.
 pub(super) struct Tables<'a> {
     pub(super) breaker: &'a BreakerSection,
+    pub(super) queue: Option<&'a QueueSection>,
     pub(super) retries: Retries<'a>,
     pub(super) outliers: &'a OutlierSection,
     pub(super) panic_below: &'a At<String>,
@@ -42,6 +44,7 @@ pub(super) fn bounds(tables: &Tables<'_>, check: &mut Check<'_>) -> Bounds {
     };
     Bounds {
         breaker: breaker(tables.breaker),
+        line: tables.queue.map(|queue| line(queue, tables.breaker, check)),
         retry,
         budget,
         outlier: outlier(tables.outliers, check),
@@ -56,6 +59,25 @@ fn breaker(section: &BreakerSection) -> BreakerLimits {
         pending: count(pending),
         requests: requests.as_ref().map_or(u32::MAX, count),
         retries: count(retries),
+    }
+}
+
+fn line(section: &QueueSection, breaker: &BreakerSection, check: &mut Check<'_>) -> LineConfig {
+    let QueueSection { longest, target } = section;
+    if breaker.requests.is_none() && breaker.connections.is_none() {
+        let places = [longest, target].into_iter().find(|at| at.is_written()).map(At::place);
+        if let Some(place) = places {
+            check.no_effect(
+                place,
+                "queue",
+                "without `breaker.requests` or `breaker.connections` nobody waits",
+            );
+        }
+    }
+    let bounds = || Duration::from_millis(1)..=Duration::from_secs(10);
+    LineConfig {
+        longest: check.time("longest", longest, bounds()),
+        target: check.time("target", target, bounds()),
     }
 }
 

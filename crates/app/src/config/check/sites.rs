@@ -89,6 +89,7 @@ fn site(
     let bounds = bounds::bounds(
         &Tables {
             breaker: &section.breaker,
+            queue: section.queue.as_ref(),
             retries: Retries::Site(&section.retries),
             outliers: &section.outliers,
             panic_below: &section.panic_below,

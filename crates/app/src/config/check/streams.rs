@@ -57,6 +57,7 @@ fn stream(name: &str, section: &StreamSection, places: &mut Places, check: &mut 
     let bounds = bounds::bounds(
         &Tables {
             breaker: &section.breaker,
+            queue: None,
             retries: Retries::Stream(&section.retries),
             outliers: &section.outliers,
             panic_below: &section.panic_below,

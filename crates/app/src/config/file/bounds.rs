@@ -146,3 +146,23 @@ impl Default for OutlierSection {
         }
     }
 }
+
+/// How long a request waits where `breaker` lets no more through. Who has waited for too long is answered with 503 and
+/// `Retry-After`; so are those for whom `breaker.pending` leaves no place.
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueSection {
+    /// Longest wait in a burst. 1 ms to 10 s.
+    #[schemars(extend("format" = "time"))]
+    pub longest: At<String>,
+    /// Longest wait in a queue that has not been empty for 100 ms, since such a queue only makes everybody late. 1 ms to
+    /// 10 s.
+    #[schemars(extend("format" = "time"))]
+    pub target: At<String>,
+}
+
+impl Default for QueueSection {
+    fn default() -> Self {
+        Self { longest: At::default_of("1s"), target: At::default_of("50ms") }
+    }
+}

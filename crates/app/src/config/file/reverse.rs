@@ -4,7 +4,7 @@
 //! (`check/sites`, `check/streams`).
 
 use super::{
-    At, BreakerSection, Many, OutlierSection, RetrySection, SiteAcmeSection, SiteTlsSection,
+    At, BreakerSection, Many, OutlierSection, QueueSection, RetrySection, SiteAcmeSection, SiteTlsSection,
     StreamRetrySection,
 };
 use schemars::JsonSchema;
@@ -49,6 +49,9 @@ pub struct SiteSection {
     pub panic_below: At<String>,
     /// How much of these upstreams may be under way at once.
     pub breaker: BreakerSection,
+    /// How long requests wait where `breaker` lets no more through. Without this key they are answered with 503 at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueSection>,
     /// What is tried again, and how often.
     pub retries: RetrySection,
     /// What becomes of new connections while none of the upstreams behind the address is well: `serve`, `refuse` or `hold`.
@@ -96,6 +99,7 @@ impl Default for SiteSection {
             outliers: OutlierSection::default(),
             panic_below: At::default_of("50%"),
             breaker: BreakerSection::default(),
+            queue: None,
             retries: RetrySection::default(),
             gate: At::default_of(GateWord::Serve),
             fallback: None,

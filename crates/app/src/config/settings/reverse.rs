@@ -12,6 +12,7 @@ use shoalway_reverse::budget::BudgetConfig;
 use shoalway_reverse::discovery::Finder;
 use shoalway_reverse::health::HealthConfig;
 use shoalway_reverse::health::probe::Probe;
+use shoalway_reverse::line::LineConfig;
 use shoalway_reverse::outlier::OutlierConfig;
 use shoalway_reverse::retry::RetryPolicy;
 use shoalway_reverse::routes::{FieldEdit, HostPattern, HostPolicy, PathPattern, Redirect, Rewrite, When};
@@ -128,6 +129,8 @@ pub struct UpstreamSettings {
 pub struct Bounds {
     /// How much may be under way.
     pub breaker: BreakerLimits,
+    /// How long requests wait for that; none: not at all.
+    pub line: Option<LineConfig>,
     /// What is tried again; of streams only how often.
     pub retry: RetryPolicy,
     /// How much of that.

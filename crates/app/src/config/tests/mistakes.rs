@@ -135,6 +135,8 @@ const SITES: &[(&str, &[&str])] = &[
     ("to = \"http://192.0.2.1\"\ntls = { cert = \"proxy.pem\" }\n", &["C016 5:16"]),
     ("to = \"http://192.0.2.1\"\ntls = { cert = \"proxy.pem\", key = \"gone\" }\n", &["C024 5:35"]),
     ("to = \"http://192.0.2.1\"\nrate = \"many\"\n", &["C018 5:8"]),
+    ("to = \"http://192.0.2.1\"\nqueue = { longest = \"1s\" }\n", &["C055 5:21"]),
+    ("to = \"http://192.0.2.1\"\nbreaker.requests = 1\nqueue = { target = \"1m\" }\n", &["C019 6:20"]),
     ("to = \"http://192.0.2.1\"\ngate = \"close\"\n", &["C014 5:8"]),
     (
         "to = \"http://192.0.2.1\"\n[sites.b]\nlisten = \"127.0.0.1:8080\"\nto = \"http://192.0.2.1\"\ngate = \"hold\"\n",

@@ -3,16 +3,20 @@
 use super::SiteService;
 use crate::attempt::{Deadlines, Refused, Wanted};
 use crate::balance::{PickKey, StickyId};
+use crate::breaker::{Bound, Open};
 use crate::dice::stable_hash;
 use crate::files::{FileWay, FilesRoot, Found};
 use crate::http_gateway::backends::BackendOnShard;
 use crate::http_gateway::{RouteOnShard, answers};
+use crate::line::LineConfig;
 use crate::routes::{Redirect, Route, Then, ToUpstream, see};
 use crate::site_plan::Key;
+use crate::upstream::Upstream;
 use shoalway_http::answer::Answer;
 use shoalway_http::level;
 use shoalway_http::service::Next;
 use shoalway_net::clock;
+use shoalway_net::connect::LocalFuture;
 use shoalway_net::shard::Shard;
 use shoalway_wire::http1::compose::RequestLine;
 use shoalway_wire::http1::framing::BodyLength;
@@ -34,7 +38,10 @@ impl SiteService {
         authority: &str,
         target: &[u8],
     ) -> Next {
-        if let Some((answer, outcome)) = self.refusal(request, &route.route) {
+        // Who has waited in line was let in before.
+        if self.in_line.is_none()
+            && let Some((answer, outcome)) = self.refusal(request, &route.route)
+        {
             return self.answer(answer, outcome);
         }
         match (&route.route.then, &route.backend) {
@@ -86,7 +93,24 @@ impl SiteService {
             upgrade: to.upgrade && level::passes_upgrade(request),
             deadlines,
         };
-        match self.attempt.begin(shard, backend, wanted) {
+        let line = to.backend.line;
+        let behind =
+            line.is_some() && self.in_line.is_none() && !backend.upstream().breaker().line().is_empty();
+        let begun = if behind {
+            Err(Refused::Breaker(Open(Bound::Requests)))
+        } else {
+            self.attempt.begin(shard, backend, wanted)
+        };
+        let begun = match (begun, line) {
+            (Err(Refused::Breaker(Open(Bound::Requests | Bound::Connections))), Some(line)) => {
+                match self.wait_in_line(backend.upstream(), line) {
+                    Ok(waiting) => return Next::Wait(waiting),
+                    Err(refused) => Err(refused),
+                }
+            }
+            (begun, _) => begun,
+        };
+        match begun {
             Ok(way) => {
                 Next::Upstream { upstream: way.upstream, connect: way.connect, line: RequestLine::Origin }
             }
@@ -98,6 +122,26 @@ impl SiteService {
                 self.answer(answer, refused.word())
             }
         }
+    }
+
+    /// Waits for room, when there may be so many who wait and this one not for too long.
+    fn wait_in_line(
+        &mut self,
+        upstream: &Upstream,
+        line: LineConfig,
+    ) -> Result<LocalFuture<'static, ()>, Refused> {
+        let now = clock::now();
+        if self.in_line.is_some_and(|until| now >= until) {
+            return Err(Refused::Late);
+        }
+        let pending = upstream.enter(Bound::Pending).map_err(Refused::Breaker)?;
+        let (mut place, limit) = upstream.wait_in_line(line, upstream.moment(now));
+        let until = *self.in_line.get_or_insert(now + limit);
+        Ok(Box::pin(async move {
+            let _pending = pending;
+            // Called or late: the next decision sees which.
+            tokio::time::timeout_at(until, place.called()).await.unwrap_or_default();
+        }))
     }
 
     fn pick_key(&self, request: RequestView<'_>, to: &ToUpstream) -> PickKey {
