@@ -3,6 +3,7 @@
 //! What is where:
 //!
 //! - [`service`]: the seam: what stands behind a connection decides about each request;
+//! - [`filter`]: what changes the content of an answer on its way;
 //! - [`h1`]: HTTP/1 connections: the server's loop, and the exchange between a client and an upstream;
 //! - [`h2`]: HTTP/2 connections, each stream of which speaks through the HTTP/1 engine;
 //! - [`pool`]: idle upstream connections, per shard, with take-over between shards;
@@ -14,6 +15,7 @@
 
 pub mod answer;
 pub mod auth;
+pub mod filter;
 pub mod h1;
 pub mod h2;
 pub mod level;

@@ -5,6 +5,7 @@
 //! bytes (`h1`).
 
 use crate::answer::Answer;
+use crate::filter::BodyFilter;
 use crate::pool::Upstream;
 use shoalway_net::admission::Admitted;
 use shoalway_net::connect::{Connect, LocalFuture, Session};
@@ -85,6 +86,19 @@ pub trait Service {
 
     /// Marks what changes in the answer on its way to the client.
     fn edit_response(&mut self, response: ResponseView<'_>, edits: &mut Edits);
+
+    /// What the content of an answer goes through on its way to the client. Asked once of a final answer with content,
+    /// after [`Service::edit_response`]; the service marks what that changes in the head, length and framing apart, to
+    /// which the engine sees. The default: nothing, which costs nothing.
+    fn filter_response(
+        &mut self,
+        _shard: &Rc<Shard>,
+        _request: RequestView<'_>,
+        _response: ResponseView<'_>,
+        _edits: &mut Edits,
+    ) -> Option<Box<dyn BodyFilter>> {
+        None
+    }
 
     /// The answer for a request that failed on its way out. `None` in `request` when its head was no good.
     fn failed(&mut self, request: Option<RequestView<'_>>, failure: &Failed) -> Answer;

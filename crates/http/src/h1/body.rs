@@ -1,8 +1,13 @@
 //! The flow of one message's body from a source to a sink, with the head that goes before it.
 //!
 //! Bytes are judged by `wire/http1/body` and sent from the buffer they were read into; content that needs no look is
-//! spliced where both sides are plain TCP. Small bodies leave in one call with their head. Not here: heads, deadlines.
+//! spliced where both sides are plain TCP. Small bodies leave in one call with their head. Not here: heads, deadlines,
+//! bodies that a filter changes (`filtered.rs`).
 
+pub(super) mod filtered;
+
+use crate::filter::BodyFilter;
+use filtered::Filtering;
 use shoalway_net::buffers::{Buffer, Class};
 use shoalway_net::pipes::Pipe;
 use shoalway_net::relay::{Broken, SPLICE_AFTER, Spliced, splice_step};
@@ -31,13 +36,21 @@ const TURNS: u32 = 32;
 pub(super) struct Outgoing {
     pub(super) bytes: Vec<u8>,
     pub(super) sent: usize,
+    /// What was sent of bytes that are no longer here.
+    before: u64,
 }
 
 impl Outgoing {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
+        self.before += self.sent as u64;
         self.sent = 0;
         self.bytes.shrink_to(8 << 10);
+    }
+
+    /// All that was ever sent: it grows with each octet that moves.
+    pub(super) const fn moved(&self) -> u64 {
+        self.before + self.sent as u64
     }
 
     pub(super) fn rest(&self) -> &[u8] {
@@ -69,6 +82,8 @@ pub(super) enum FlowError {
     Sink,
     /// The body breaks the protocol.
     Bad(Refusal),
+    /// The filter cannot go on.
+    Filter,
 }
 
 /// Whom a flow waits for.
@@ -84,6 +99,8 @@ pub(super) enum Framing {
     Kept,
     /// For HTTP/1.0 clients, which do not know chunks.
     Removed,
+    /// Chunks of our own around what a filter makes.
+    Anew,
 }
 
 /// One body on its way.
@@ -108,6 +125,8 @@ pub(super) struct BodyFlow {
     /// Something was sent that is not in the outgoing bytes: it cannot be sent again.
     pub(super) gone: bool,
     pub(super) waits: Waits,
+    /// What the content goes through; almost always nothing.
+    filtering: Option<Filtering>,
 }
 
 impl BodyFlow {
@@ -130,7 +149,13 @@ impl BodyFlow {
             keep: 0,
             gone: false,
             waits: Waits::Source,
+            filtering: None,
         }
+    }
+
+    /// Sends the content through a filter: it then leaves in chunks of our own, or unframed where frames are removed.
+    pub(super) fn through(&mut self, filter: Option<Box<dyn BodyFilter>>) {
+        self.filtering = filter.map(Filtering::new);
     }
 
     /// Refuses chunks that make the content longer than so many octets.
@@ -142,6 +167,7 @@ impl BodyFlow {
     pub(super) fn reset(&mut self) {
         self.buffer = None;
         self.pipe = None;
+        self.filtering = None;
         self.approved = 0;
         self.content = 0;
         self.gone = false;
@@ -161,6 +187,9 @@ impl BodyFlow {
         sink: &mut Stream,
         out: &mut Outgoing,
     ) -> Poll<Result<(), FlowError>> {
+        if self.filtering.is_some() {
+            return self.poll_filtered(cx, shard, source, sink, out);
+        }
         for _ in 0..TURNS {
             self.approve()?;
             self.gather(out);
@@ -190,11 +219,13 @@ impl BodyFlow {
                 Piece::NeedBytes | Piece::Done => break,
                 Piece::Data(n) => {
                     self.approved += n;
-                    self.content += n as u64;
+                    if self.filtering.is_none() {
+                        self.content += n as u64;
+                    }
                 }
                 Piece::Frame(n) if self.framing == Framing::Kept => self.approved += n,
                 Piece::Frame(n) | Piece::Skip(n) => self.skip = n,
-                Piece::Trailers(n) if self.framing == Framing::Kept => self.trailers = n,
+                Piece::Trailers(n) if self.framing != Framing::Removed => self.trailers = n,
                 Piece::Trailers(n) => self.skip = n,
             }
         }
@@ -267,7 +298,9 @@ impl BodyFlow {
         source: &mut Stream,
         sink: &mut Stream,
     ) -> Poll<Result<(), FlowError>> {
-        if let Some(step) = self.splice(cx, shard, source, sink) {
+        if self.filtering.is_none()
+            && let Some(step) = self.splice(cx, shard, source, sink)
+        {
             return step;
         }
         let mut buffer = match self.buffer.take() {

@@ -354,6 +354,8 @@ impl Exchange {
                     return Poll::Ready(None);
                 }
                 Err(FlowError::Bad(_)) => return Poll::Ready(Some(self.broken("http_request_error"))),
+                // Uploads have none.
+                Err(FlowError::Filter) => return Poll::Ready(Some(self.broken("proxy_internal_error"))),
             }
         }
         if !self.answered {
@@ -377,6 +379,7 @@ impl Exchange {
             Err(FlowError::Sink) => Poll::Ready(Some(self.broken("client_reset"))),
             Err(FlowError::Source) => Poll::Ready(Some(self.broken("http_response_incomplete"))),
             Err(FlowError::Bad(_)) => Poll::Ready(Some(self.broken("http_protocol_error"))),
+            Err(FlowError::Filter) => Poll::Ready(Some(self.broken("proxy_internal_error"))),
         }
     }
 

@@ -3,6 +3,7 @@
 mod again;
 mod bodies;
 mod deadlines;
+mod filters;
 mod keeping;
 mod kit;
 mod switching;

@@ -1,6 +1,7 @@
 //! The head of the answer: interim ones are passed on, the final one decides what becomes of both connections.
 
 use super::{Ended, Exchange, INTERIM, Stage, request_view};
+use crate::filter::BodyFilter;
 use crate::h1::body::{BodyFlow, Framing};
 use crate::h1::exchange::Around;
 use crate::pool::Lost;
@@ -10,6 +11,7 @@ use shoalway_wire::http1::compose::{Edits, write_response};
 use shoalway_wire::http1::framing::{BodyLength, Version};
 use shoalway_wire::http1::known::Known;
 use shoalway_wire::http1::refusal::Refusal;
+use shoalway_wire::http1::request::RequestHead;
 use shoalway_wire::http1::response::ResponseView;
 use std::task::{Context, Poll, ready};
 
@@ -137,13 +139,20 @@ impl Exchange {
         }
         self.reusable = view.keep_alive() && body != BodyLength::UntilClose;
         let refused_upload = !self.up.is_read() && status >= 300;
-        self.keep &= body != BodyLength::UntilClose && !refused_upload && !around.shard.is_draining();
-        let framing = say_connection(&mut self.keep, self.version, view, &mut self.edits);
+        let filter = filter(&self.request, self.head_len, around, view, &mut self.edits);
+        let in_chunks = filter.is_some() && self.version == Version::Http11;
+        let until_close = body == BodyLength::UntilClose && !in_chunks;
+        self.keep &= !until_close && !refused_upload && !around.shard.is_draining();
+        let framing = match filter {
+            None => say_connection(&mut self.keep, self.version, view, &mut self.edits),
+            Some(_) => frame_anew(&mut self.keep, self.version, view, &mut self.edits),
+        };
         write_response(&mut self.down_out.bytes, view, &self.edits);
         self.edits.clear();
         buffer.consume(len);
         self.down = BodyFlow::new(body, &around.config.http, framing);
         self.down.buffer = Some(buffer);
+        self.down.through(filter);
         self.answered = true;
         Parsed::Final
     }
@@ -183,6 +192,42 @@ impl Exchange {
     }
 }
 
+/// What the service wants the content to go through, if there is any.
+fn filter(
+    request: &RequestHead,
+    head_len: usize,
+    around: &mut Around<'_>,
+    view: ResponseView<'_>,
+    edits: &mut Edits,
+) -> Option<Box<dyn BodyFilter>> {
+    match view.body() {
+        BodyLength::None | BodyLength::Length(0) => None,
+        BodyLength::Length(_) | BodyLength::Chunked | BodyLength::UntilClose => {
+            let request = request_view(request, around.head.as_ref(), head_len)?;
+            around.service.filter_response(around.shard, request, view, edits)
+        }
+    }
+}
+
+/// The same as [`say_connection`] for content whose length nobody knows yet: RFC 9112 section 6.3.
+fn frame_anew(keep: &mut bool, version: Version, view: ResponseView<'_>, edits: &mut Edits) -> Framing {
+    edits.drop_known(&view, Known::ContentLength);
+    edits.drop_known(&view, Known::TransferEncoding);
+    match version {
+        Version::Http11 => {
+            edits.add(b"Transfer-Encoding", b"chunked");
+            say_kept(*keep, version, edits);
+            Framing::Anew
+        }
+        Version::Http10 => {
+            edits.drop_known(&view, Known::Trailer);
+            *keep = false;
+            say_kept(*keep, version, edits);
+            Framing::Removed
+        }
+    }
+}
+
 /// Says in the answer's head whether the client's connection stays. HTTP/1.0 knows no chunks: then it does not.
 fn say_connection(keep: &mut bool, version: Version, view: ResponseView<'_>, edits: &mut Edits) -> Framing {
     let mut framing = Framing::Kept;
@@ -192,10 +237,14 @@ fn say_connection(keep: &mut bool, version: Version, view: ResponseView<'_>, edi
         framing = Framing::Removed;
         *keep = false;
     }
-    match (*keep, version) {
+    say_kept(*keep, version, edits);
+    framing
+}
+
+fn say_kept(keep: bool, version: Version, edits: &mut Edits) {
+    match (keep, version) {
         (false, _) => edits.add(b"Connection", b"close"),
         (true, Version::Http10) => edits.add(b"Connection", b"keep-alive"),
         (true, Version::Http11) => true,
     };
-    framing
 }

@@ -54,8 +54,8 @@ impl Exchange {
             + stage
             + 8 * (self.up.content
                 + self.down.content
-                + self.up_out.sent as u64
-                + self.down_out.sent as u64
+                + self.up_out.moved()
+                + self.down_out.moved()
                 + u64::from(self.answered)
                 + u64::from(self.client_ended));
         let on_client = self.waits_for_client();

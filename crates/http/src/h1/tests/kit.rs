@@ -1,6 +1,7 @@
 //! A client, a service that sends everything to one upstream, and upstreams that the test plays itself.
 
 use crate::answer::Answer;
+use crate::filter::{BodyFilter, FilterFailed};
 use crate::h1::{ServerConfig, ServerConnection};
 use crate::pool::{Pool, Upstream, UpstreamKey};
 use crate::service::{Attempt, Failed, Next, Service, Settled, Tunnel};
@@ -17,7 +18,7 @@ use shoalway_wire::http1::hop_by_hop::{Switch, mark};
 use shoalway_wire::http1::method::Method;
 use shoalway_wire::http1::request::RequestView;
 use shoalway_wire::http1::response::ResponseView;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -33,6 +34,50 @@ pub(super) struct Log {
     pub(super) connects: RefCell<usize>,
     /// How many more attempts the service grants.
     pub(super) again: RefCell<usize>,
+    /// Whether answers go through a filter.
+    pub(super) filters: Cell<bool>,
+    /// Counted up whenever somebody else has had a turn.
+    pub(super) turn: Cell<usize>,
+    /// The turn of the last piece that a filter was given, and how much it was given in that turn.
+    in_turn: Cell<(usize, usize)>,
+    /// The most that a filter was given in one turn.
+    pub(super) most_in_a_turn: Cell<usize>,
+    /// A filter fails at content with this octet.
+    pub(super) poison: Cell<Option<u8>>,
+}
+
+/// Keeps content until it is flushed, and then puts it between brackets; at the end there is a full stop.
+struct Brackets {
+    log: Rc<Log>,
+    held: Vec<u8>,
+}
+
+impl BodyFilter for Brackets {
+    fn take(&mut self, content: &[u8], _out: &mut Vec<u8>) -> Result<(), FilterFailed> {
+        let (turn, given) = self.log.in_turn.get();
+        let now = self.log.turn.get();
+        let given = content.len() + if turn == now { given } else { 0 };
+        self.log.in_turn.set((now, given));
+        self.log.most_in_a_turn.set(self.log.most_in_a_turn.get().max(given));
+        if self.log.poison.get().is_some_and(|poison| content.contains(&poison)) {
+            return Err(FilterFailed);
+        }
+        self.held.extend_from_slice(content);
+        Ok(())
+    }
+
+    fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), FilterFailed> {
+        out.push(b'[');
+        out.append(&mut self.held);
+        out.push(b']');
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), FilterFailed> {
+        self.flush(out)?;
+        out.push(b'.');
+        Ok(())
+    }
 }
 
 struct Opens(Rc<Log>);
@@ -97,6 +142,20 @@ impl Service for ToOne {
     fn edit_response(&mut self, response: ResponseView<'_>, edits: &mut Edits) {
         let switch = if response.status() == 101 { Switch::Pass } else { Switch::Drop };
         mark(&response, edits, switch);
+    }
+
+    fn filter_response(
+        &mut self,
+        _shard: &Rc<Shard>,
+        _request: RequestView<'_>,
+        _response: ResponseView<'_>,
+        edits: &mut Edits,
+    ) -> Option<Box<dyn BodyFilter>> {
+        if !self.log.filters.get() {
+            return None;
+        }
+        edits.add(b"X-Filtered", b"yes");
+        Some(Box::new(Brackets { log: Rc::clone(&self.log), held: Vec::new() }))
     }
 
     fn failed(&mut self, _request: Option<RequestView<'_>>, failure: &Failed) -> Answer {
@@ -205,6 +264,15 @@ impl Peer {
                 assert!(have == want, "{place}:\n{}\nis not\n{text}", String::from_utf8_lossy(have));
             }
         }
+    }
+
+    /// Some bytes.
+    pub(super) async fn some(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; 4_096];
+        let n = self.0.read(&mut bytes).await.unwrap();
+        assert!(n > 0, "the stream has ended");
+        bytes.truncate(n);
+        bytes
     }
 
     /// All that comes until the end of the stream.
