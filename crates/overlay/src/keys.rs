@@ -1,7 +1,18 @@
 //! What a node is and holds at present: its delegation, its keys, its gates, the descriptor it publishes.
 //!
 //! An immutable value that all shards read; whoever rotates keys puts a new one in its place. Keys for circuits stand
-//! apart, since what was seen under them outlives that. Not here: files, rotation, publishing (`directory`, `node`).
+//! apart, since what was seen under them outlives that. What is where:
+//!
+//! - [`files`]: files that nobody else may read; [`store`]: a node's keys in its folder; [`gates`]: who is let in;
+//! - [`rotation`]: which keys are due, by their ages; [`life`]: makes, publishes and erases them in time.
+//!
+//! Not here: what others are told of them (`directory`).
+
+pub mod files;
+pub mod gates;
+pub mod life;
+pub mod rotation;
+pub mod store;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -34,6 +45,8 @@ pub struct NodeKeys {
     pub node_key: SecretKey,
     /// For openers.
     pub link: LinkKeyPair,
+    /// The one before, for those who still have it from an invitation or an older descriptor.
+    pub former_link: Option<LinkKeyPair>,
     /// Who is let in.
     pub gates: GateKeeper,
     /// The descriptor, signed. Empty before the first one.

@@ -83,7 +83,8 @@ impl Claim for Door {
         if !self.budget.take(head.client.ip(), head.spent, now) {
             return None;
         }
-        let (asked, secrets) = gated.open(&keys.link, &keys.network, keys.node).ok()?;
+        let open = |link| gated.open(link, &keys.network, keys.node).ok();
+        let (asked, secrets) = open(&keys.link).or_else(|| open(keys.former_link.as_ref()?))?;
         let through_descriptor = gated.slot() == GateKeeper::LINK_GATE;
         let fits = match asked.kind() {
             // A client that came by what everybody knows would show its address to an exit.
