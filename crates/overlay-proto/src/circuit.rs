@@ -70,6 +70,7 @@ pub struct CircuitEnd {
     ping: Option<[u8; 8]>,
     pinged: Option<(Moment, u64)>,
     ping_from: Moment,
+    pings: u64,
     /// A record has to go out if only with PAD.
     pad_due: bool,
     sent_any: bool,
@@ -138,6 +139,7 @@ impl CircuitEnd {
             ping: None,
             pinged: None,
             ping_from: now,
+            pings: 0,
             pad_due: false,
             sent_any: false,
             events: VecDeque::new(),
@@ -340,7 +342,9 @@ impl CircuitEnd {
         if self.end == End::Exit || !open || self.pinged.is_some() || now < self.ping_from {
             return false;
         }
-        let number = now.0;
+        // A number, not a time: no clock of the client is ever sent.
+        let number = self.pings;
+        self.pings += 1;
         self.ping = Some(number.to_be_bytes());
         self.pinged = Some((now, number));
         self.ping_from = now + PING_EVERY;

@@ -192,7 +192,8 @@ impl Link {
     }
 
     /// Takes the session out of a link that broke or is replaced. The link is of no use afterwards: what it had to
-    /// tell is taken by [`next_event`](Self::next_event) before, since it counts as received.
+    /// tell is taken by [`next_event`](Self::next_event) before, since it counts as received. A
+    /// question to the directory is not part of a session.
     #[must_use]
     pub fn detach(self) -> Session {
         let mut session = self.session;
@@ -274,7 +275,8 @@ impl Link {
     }
 
     /// Puts a record in line. A relay may do so without asking, since what it received is bounded by its own window;
-    /// an end asks [`writable`](Self::writable) first. Over the bound of its group, the group's largest circuit ends.
+    /// an end asks [`writable`](Self::writable) first. Over the bound of its client, the client's largest circuit ends
+    /// (not for circuits a neighbour asked for on a trunk: whose they are is not known, [`shed`](Self::shed) is for them).
     ///
     /// # Errors
     /// No such circuit is open, over 1 MiB waits in it, or the length is wrong.

@@ -71,6 +71,9 @@ impl CircuitEnd {
 
     /// OPEN, or an answer to it.
     fn padded(&mut self) -> Option<BytesMut> {
+        if !self.has_padded() {
+            return None;
+        }
         let mut out = BytesMut::with_capacity(PADDED + TAG);
         if let Some((stream, dest)) = self.opens.pop_front() {
             put_open(&mut out, stream, &dest, self.terms.stream_window);

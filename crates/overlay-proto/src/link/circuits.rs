@@ -11,7 +11,9 @@
 use super::fair::{Fair, Next};
 use super::frame::MIN_RECORD;
 use super::table::{IdTable, Known};
-use super::terms::{CircId, Code, LinkConfig, LinkEvent, LinkFault, LinkTerms, MAX_HOP_WINDOW, NotTaken};
+use super::terms::{
+    CircId, Code, Kind, LinkConfig, LinkEvent, LinkFault, LinkTerms, MAX_HOP_WINDOW, NotTaken,
+};
 use crate::Moment;
 use crate::circuit::credit::{ReceiveWindow, SendWindow};
 use bytes::Bytes;
@@ -27,6 +29,8 @@ pub(super) type Events = VecDeque<LinkEvent>;
 pub(super) struct Circuit {
     state: State,
     pub(super) group: usize,
+    /// Its group is one client, whose memory is bounded.
+    of_one_client: bool,
     send: SendWindow,
     receive: ReceiveWindow,
     queue: VecDeque<Bytes>,
@@ -174,6 +178,8 @@ impl Circuits {
         let circuit = Circuit {
             state,
             group: self.fair.join(group),
+            // A trunk does not tell whose circuits its neighbour asks for: the node's bound holds for them.
+            of_one_client: setup.config.kind == Kind::Client || state == State::Creating,
             send: SendWindow::new(start, MAX_HOP_WINDOW),
             receive: ReceiveWindow::new(start, setup.config.hop_window_max.min(MAX_HOP_WINDOW), setup.now),
             queue: VecDeque::new(),
@@ -285,9 +291,9 @@ impl Circuits {
         circuit.queued += record.len();
         circuit.queue.push_back(record);
         self.cost += cost;
-        let group = circuit.group;
+        let (group, bounded) = (circuit.group, circuit.of_one_client);
         self.fair.wake(id, circuit);
-        if self.fair.charge(group, cost) > limit {
+        if self.fair.charge(group, cost) > limit && bounded {
             self.shed(Some(group), out);
         }
         Ok(())

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Debug, Default)]
 pub(super) struct Fair {
     groups: Vec<Option<Group>>,
+    free: Vec<usize>,
     names: BTreeMap<u32, usize>,
     ring: VecDeque<Turn>,
 }
@@ -55,7 +56,7 @@ impl Fair {
             return slot;
         }
         let group = Group { name, circuits: 1, cost: 0, deficit: 0, waits: false, ring: VecDeque::new() };
-        let slot = self.groups.iter().position(Option::is_none).unwrap_or_else(|| {
+        let slot = self.free.pop().unwrap_or_else(|| {
             self.groups.push(None);
             self.groups.len() - 1
         });
@@ -81,6 +82,7 @@ impl Fair {
         self.names.remove(&name);
         if let Some(place) = self.groups.get_mut(circuit.group) {
             *place = None;
+            self.free.push(circuit.group);
         }
         if waits {
             self.ring.retain(|turn| *turn != Turn::Group(circuit.group));

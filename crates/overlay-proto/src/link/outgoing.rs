@@ -104,7 +104,7 @@ impl Link {
         self.phase == Phase::Open
             && (self.acknowledges() && sequence.ack_is_due()
                 || sequence.sends_again()
-                || self.session.circuits.waits() && sequence.room() > 0)
+                || self.session.circuits.waits() && sequence.room() >= HEAD + MAX_BODY)
     }
 }
 

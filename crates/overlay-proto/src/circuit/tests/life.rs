@@ -34,7 +34,11 @@ fn a_client_sends_its_first_record_within_a_second_and_an_exit_waits_ten() {
 fn a_client_asks_for_a_sign_of_life_at_most_once_in_five_seconds() {
     let mut pair = Pair::new(CircuitTerms::default());
     assert!(pair.client.ping(pair.now) && !pair.client.ping(pair.now));
-    pair.carry(true, 1 << 20);
+    let record = pair.client.transmit(1 << 20, pair.now).unwrap();
+    let mut plain = BytesMut::new();
+    Opener::new(&keys(1), START).open(&record, &mut plain).unwrap();
+    assert_eq!(plain, raw(8, 0, &[0; 8]), "a number, not a time");
+    pair.exit.receive(&record, pair.now).unwrap();
     pair.now = millis(pair.now, 70);
     pair.settle();
     assert_eq!(events(&mut pair.client), [CircuitEvent::Pong(Duration::from_millis(70))]);

@@ -217,6 +217,19 @@ fn a_client_over_its_memory_loses_its_largest_circuit_and_nobody_else_does() {
 }
 
 #[test]
+fn circuits_asked_for_on_a_trunk_are_not_one_client() {
+    let config = LinkConfig { group_limit: 100_000, ..LinkConfig::new(Role::Acceptor, Kind::Trunk) };
+    let mut exit = open_with(config, LinkTerms::TRUNK);
+    for circ in 1..=20 {
+        exit.receive(frame(0x10, circ, &[0; 2740]), START).unwrap();
+        exit.created(CircId(circ), record(1200, 0)).unwrap();
+        exit.data(CircId(circ), record(16_000, 0)).unwrap();
+    }
+    assert_eq!((exit.circuits(), exit.buffered()), (20, 20 * 16_064));
+    assert!(events(&mut exit).iter().all(|event| matches!(event, LinkEvent::Create { .. })));
+}
+
+#[test]
 fn nothing_is_taken_that_cannot_be_sent() {
     let mut pair = Pair::new(Kind::Trunk, 1);
     let circ = pair.circuit(0);
