@@ -167,13 +167,14 @@ impl Node {
         let (keys, now) = (self.plan().keys.load(), time::unix());
         let verified = Delegation::parse(&auth.delegation).ok()?.check(&keys.network, now).ok()?;
         let terms = verified.terms();
-        let directory = self.plan().book.directory()?;
-        let newest =
-            directory.lookup(&terms.node, now).is_none_or(|listed| listed.terms.serial <= terms.serial);
+        let book = &self.plan().book;
+        let directory = book.directory();
+        let listed = directory.as_ref().and_then(|directory| directory.lookup(&terms.node, now));
+        let newest = listed.is_none_or(|listed| listed.terms.serial <= terms.serial);
         let message = secrets.node_auth_bytes();
         let message = message.get(crate::link::dial::NODE_LABEL.len() + 1..)?;
         let signed = ed25519::verify(&terms.node_key, crate::link::dial::NODE_LABEL, message, &auth.sig);
-        (newest && signed.is_ok() && directory.admits(&terms.node, now)).then_some(terms.node)
+        (newest && signed.is_ok() && book.admits(&terms.node, now)).then_some(terms.node)
     }
 }
 
@@ -293,6 +294,10 @@ impl LinkOwner for TrunkSide {
             Some(node) => {
                 self.who.set(Some(node));
                 link.admit();
+                if self.node.plan().book.collects() {
+                    // A node that is not asked now is asked when it comes again.
+                    link.dir_get(DirKind::Own, 0).unwrap_or_default();
+                }
             }
             None => link.end(),
         }
@@ -302,7 +307,11 @@ impl LinkOwner for TrunkSide {
         self.node.answer(link, kind, number);
     }
 
-    fn dir_data(&self, _link: &Rc<LinkHandle>, _kind: DirKind, _body: Bytes) {}
+    fn dir_data(&self, _link: &Rc<LinkHandle>, kind: DirKind, body: Bytes) {
+        if let (Some(node), DirKind::Own) = (self.who.get(), kind) {
+            self.node.plan().book.collect(node, body);
+        }
+    }
 
     fn go_away(&self, _link: &Rc<LinkHandle>, _code: Code, _seconds: u16) {}
 
