@@ -176,8 +176,8 @@ mod tests {
     #[test]
     fn the_set_has_as_many_as_wanted_of_different_operators_and_networks() {
         let mut offered: Vec<Candidate> = (1..=20).map(candidate).collect();
-        for twin in 2..=19 {
-            offered[twin].operator = Address([1; 20]);
+        for twin in &mut offered[2..] {
+            twin.operator = Address([1; 20]);
         }
         let mut set = set(4);
         assert!(set.refresh(&offered, &|_| false, Moment(0), &mut Counting(7)));

@@ -189,7 +189,7 @@ fn pick(circuits: &mut BTreeMap<u32, Known>, which: usize) -> Option<(CircId, &m
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
     #[test]
     fn records_arrive_once_and_in_order_within_their_windows(
         trunk in any::<bool>(),

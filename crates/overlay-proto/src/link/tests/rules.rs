@@ -300,6 +300,22 @@ fn the_dialer_asks_for_a_sign_of_life_and_a_silent_neighbour_is_dead() {
 }
 
 #[test]
+fn a_create_that_was_given_up_before_it_went_is_told_with_its_end_behind_it() {
+    let mut pair = Pair::new(Kind::Client, 4);
+    let body = Bytes::from(vec![7; 3912]);
+    let circ = pair.dialer.create(body.clone(), 0, pair.now, &mut pair.rng).unwrap();
+    pair.now = after(START, 10);
+    pair.dialer.tick(pair.now);
+    assert_eq!(events(&mut pair.dialer), [LinkEvent::Destroyed { circ, code: Code::NextUnreachable }]);
+    pair.settle();
+    let told = events(&mut pair.acceptor);
+    assert_eq!(told, [LinkEvent::Create { circ, body }, LinkEvent::Destroyed { circ, code: Code::Done }]);
+    // Whoever answers at the first of these finds no circuit any more.
+    assert_eq!(pair.acceptor.created(circ, Bytes::from(vec![8; 1200])), Err(NotTaken::Unknown));
+    assert_eq!((pair.acceptor.circuits(), pair.dialer.circuits()), (0, 0));
+}
+
+#[test]
 fn goaway_ends_a_link_when_it_is_empty_or_when_its_time_is_over() {
     let mut pair = Pair::new(Kind::Client, 4);
     let circ = pair.circuit(0);
