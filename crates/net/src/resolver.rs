@@ -30,6 +30,7 @@ use hosts::Hosts;
 use shoalway_types::DomainName;
 use source::Source;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -90,6 +91,13 @@ impl Resolver {
         let hosts = if config.upstreams.is_system() { Hosts::system() } else { Hosts::default() };
         let source = upstream::Dns::new(&config, &control)?;
         Ok(Self::with_source(config, hosts, Arc::new(source), control))
+    }
+
+    /// A resolver that knows these names and `localhost`, and asks nobody: every other name does not exist.
+    #[must_use]
+    pub fn of_table(table: &[(DomainName, IpAddr)], control: tokio::runtime::Handle) -> Self {
+        let config = ResolverConfig { cache_entries: 0, ..ResolverConfig::default() };
+        Self::with_source(config, Hosts::of(table), Arc::new(source::Nobody), control)
     }
 
     fn with_source(

@@ -24,13 +24,22 @@ impl Hosts {
     /// passed over, as every resolver does.
     pub(super) fn parse(text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(text);
-        let mut found: HashMap<DomainName, Vec<IpAddr>> = HashMap::new();
+        let mut table = Vec::new();
         for line in text.lines() {
             let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
             let Some(Ok(ip)) = words.next().map(str::parse::<IpAddr>) else { continue };
             for name in words.filter_map(|word| DomainName::parse(word).ok()) {
-                found.entry(name).or_default().push(ip.to_canonical());
+                table.push((name, ip));
             }
+        }
+        Self::of(&table)
+    }
+
+    /// These names; one that stands there more than once has all its addresses.
+    pub(super) fn of(table: &[(DomainName, IpAddr)]) -> Self {
+        let mut found: HashMap<DomainName, Vec<IpAddr>> = HashMap::new();
+        for (name, ip) in table {
+            found.entry(name.clone()).or_default().push(ip.to_canonical());
         }
         Self { names: found.into_iter().map(|(name, ips)| (name, Answer::of(&ips))).collect() }
     }

@@ -27,6 +27,16 @@ pub(super) struct Reply {
     pub(super) ttl: Option<Duration>,
 }
 
+/// Knows no name at all.
+pub(super) struct Nobody;
+
+impl Source for Nobody {
+    fn ask<'a>(&'a self, _name: &'a DomainName, _family: Family) -> Asking<'a> {
+        let reply = Reply { addresses: Err(ResolveError::NotFound), ttl: None };
+        Box::pin(std::future::ready(reply))
+    }
+}
+
 /// A reply to come.
 pub(super) type Asking<'a> = Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 

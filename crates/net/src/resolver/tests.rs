@@ -297,3 +297,19 @@ fn a_resolver_may_be_used_from_any_thread() {
     shared::<Resolver>();
     shared::<Answer>();
 }
+
+#[tokio::test]
+async fn a_resolver_of_a_table_knows_what_stands_there_and_asks_nobody() {
+    let name = |text| DomainName::parse(text).unwrap();
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let table = [(name("one.internal"), ip("127.0.0.2")), (name("one.internal"), ip("::1"))];
+    let resolver = Resolver::of_table(&table, Handle::current());
+    for (asked, wanted) in [
+        ("one.internal", "::1 127.0.0.2"),
+        ("One.internal.", "::1 127.0.0.2"),
+        ("www.one.internal", "dns_not_found"),
+        ("example.org", "dns_not_found"),
+    ] {
+        assert_eq!(look_up(&resolver, asked).await, wanted, "{asked}");
+    }
+}
