@@ -1,7 +1,8 @@
 //! How long a unit keeps its exit: while a flow of it lives, then till 30 minutes idle, in all 12 hours (section 11).
 //!
 //! A table of 4,096 units, the least recently used out first. A unit whose exit is lost gets another one once; which
-//! then stays, so that a site does not see its visitor wander. Not here: what becomes of live flows.
+//! then stays, so that a site does not see its visitor wander. A unit falls to an exit that has less than its share of all
+//! units that are remembered; which of those, hashing says. Not here: what becomes of live flows.
 
 use super::choose::{SpreadSecret, Weighted, choose};
 use super::unit::UnitId;
@@ -16,6 +17,9 @@ pub const MAX_PINS: usize = 4_096;
 pub const MAX_IDLE: Duration = Duration::from_secs(30 * 60);
 /// A unit without flows is forgotten this long after its exit was chosen.
 pub const MAX_AGE: Duration = Duration::from_secs(12 * 3_600);
+
+/// Far above the error of a sum of weights, far below one unit.
+const ROUNDING: f64 = 1e-6;
 
 struct Pin {
     exit: Address,
@@ -75,7 +79,10 @@ impl Pins {
     ) -> Option<Choice> {
         match self.pins.get(unit) {
             Some(pin) if pin.holds(exits, now) => Some(Choice { exit: pin.exit, why: Why::Pinned }),
-            Some(_) | None => choose(secret, unit, exits, &[]).map(|exit| Choice { exit, why: Why::Chosen }),
+            Some(_) | None => {
+                let exit = self.fair(unit, secret, exits, &[], now)?;
+                Some(Choice { exit, why: Why::Chosen })
+            }
         }
     }
 
@@ -96,7 +103,7 @@ impl Pins {
             return Some(Choice { exit: pin.exit, why: Why::Pinned });
         }
         let before = self.pins.get(&unit).filter(|pin| pin.fresh(now)).map(|pin| pin.exit);
-        let exit = choose(secret, &unit, exits, before.as_slice())?;
+        let exit = self.fair(&unit, secret, exits, before.as_slice(), now)?;
         self.make_room(&unit);
         let flows = self.pins.get(&unit).map_or(0, |pin| pin.flows).saturating_add(1);
         self.pins.insert(unit, Pin { exit, lost: before, flows, chosen: now, used: now });
@@ -122,14 +129,15 @@ impl Pins {
         exits: &[Weighted],
         now: Moment,
     ) -> Option<Address> {
-        let pin = self.pins.get_mut(unit)?;
+        let pin = self.pins.get(unit)?;
         if pin.exit != gone {
             return Some(pin.exit);
         }
         if pin.lost.is_some() {
             return None;
         }
-        let exit = choose(secret, unit, exits, &[gone])?;
+        let exit = self.fair(unit, secret, exits, &[gone], now)?;
+        let pin = self.pins.get_mut(unit)?;
         (pin.exit, pin.lost, pin.chosen) = (exit, Some(gone), now);
         Some(exit)
     }
@@ -150,6 +158,37 @@ impl Pins {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pins.is_empty()
+    }
+
+    /// The exit that hashing gives a unit among those that have less than their share of what is remembered: so none
+    /// ever sees much more than that of a person, and none is left unused while others fill up.
+    fn fair(
+        &self,
+        unit: &UnitId,
+        secret: &SpreadSecret,
+        exits: &[Weighted],
+        without: &[Address],
+        now: Moment,
+    ) -> Option<Address> {
+        let usable: Vec<Weighted> = exits
+            .iter()
+            .filter(|candidate| candidate.weight > 0.0 && !without.contains(&candidate.exit))
+            .copied()
+            .collect();
+        let mut held: HashMap<Address, u32> = usable.iter().map(|candidate| (candidate.exit, 0)).collect();
+        let fresh = self.pins.iter().filter(|(pinned, pin)| *pinned != unit && pin.fresh(now));
+        for (_, pin) in fresh {
+            held.entry(pin.exit).and_modify(|count| *count += 1);
+        }
+        let units = f64::from(held.values().sum::<u32>()) + 1.0;
+        let weights: f64 = usable.iter().map(|candidate| candidate.weight).sum();
+        let has_room = |candidate: &Weighted| {
+            let share = units * candidate.weight / weights;
+            // What rounding adds to a whole number does not count.
+            f64::from(held.get(&candidate.exit).copied().unwrap_or(0)) < (share - ROUNDING).ceil()
+        };
+        let with_room: Vec<Weighted> = usable.iter().filter(|one| has_room(one)).copied().collect();
+        choose(secret, unit, &with_room, &[]).or_else(|| choose(secret, unit, &usable, &[]))
     }
 
     fn make_room(&mut self, unit: &UnitId) {
@@ -229,6 +268,53 @@ mod tests {
         }
         let chosen = choices.iter().filter(|why| **why == Why::Chosen).count();
         assert_eq!(chosen, 2, "at the beginning and after twelve hours");
+    }
+
+    /// A page of 42 hosts: what each of 12 exits sees of it, whatever the secret.
+    #[test]
+    fn no_exit_gets_more_than_its_share_and_none_goes_empty() {
+        for seed in 0..200 {
+            let (mut pins, secret, all) = (Pins::default(), SpreadSecret::new(&[seed; 32]), exits(12));
+            let mut held = [0; 12];
+            for n in 0..42 {
+                let choice = pins.begin(UnitId([n; 32]), &secret, &all, Moment(0)).unwrap();
+                held[usize::from(choice.exit.0[0]) - 1] += 1;
+            }
+            assert!(held.iter().all(|count| (3..=4).contains(count)), "{held:?}");
+        }
+    }
+
+    #[test]
+    fn shares_follow_the_weights_also_for_few_units() {
+        let (mut pins, secret) = (Pins::default(), secret());
+        let all: Vec<Weighted> = exits(3).into_iter().zip([1.0, 2.0, 5.0]).map(weigh).collect();
+        let mut held = [0u32; 3];
+        for n in 0..80 {
+            let choice = pins.begin(UnitId([n; 32]), &secret, &all, Moment(0)).unwrap();
+            held[usize::from(choice.exit.0[0]) - 1] += 1;
+        }
+        for (held, share) in held.into_iter().zip([10u32, 20, 50]) {
+            assert!(held.abs_diff(share) <= 1, "{held} is not near {share}");
+        }
+    }
+
+    fn weigh((candidate, weight): (Weighted, f64)) -> Weighted {
+        Weighted { weight, ..candidate }
+    }
+
+    #[test]
+    fn a_unit_that_moves_goes_where_there_is_room() {
+        let (mut pins, secret, all) = (Pins::default(), secret(), exits(4));
+        for n in 0..40 {
+            pins.begin(UnitId([n; 32]), &secret, &all, Moment(0)).unwrap();
+        }
+        let gone = Address([2; 20]);
+        let mut moved = [0; 4];
+        for n in 0..40 {
+            let exit = pins.lost(&UnitId([n; 32]), gone, &secret, &all, Moment(1)).unwrap();
+            moved[usize::from(exit.0[0]) - 1] += 1;
+        }
+        assert!(moved[1] == 0 && moved.iter().all(|count| *count <= 14), "{moved:?}");
     }
 
     #[test]
