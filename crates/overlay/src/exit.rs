@@ -44,6 +44,8 @@ pub struct ExitPlan {
     /// Resolves and connects. Its guard refuses what nobody on the Internet should reach here; its resolver remembers
     /// nothing, so that no circuit learns from the time of an answer what another asked.
     pub dialer: Dialer,
+    /// The address of this machine that connections leave from; none: as the system chooses.
+    pub leave_from: Option<IpAddr>,
     /// Which ports.
     pub policy: Vec<PolicyRule>,
     /// What it did.
@@ -151,7 +153,7 @@ impl ExitPlan {
             target,
             allow: &|_addr| Ok(()),
             deadline: Instant::now() + CONNECT,
-            bind: None,
+            bind: self.leave_from,
         };
         let dialled = tokio::select! {
             dialled = self.dialer.dial(dial) => dialled,

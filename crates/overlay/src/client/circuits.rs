@@ -59,6 +59,11 @@ pub(super) struct Circuit {
 }
 
 impl Circuit {
+    /// The entry it goes through.
+    pub(super) fn entry(&self) -> Address {
+        self.link.node
+    }
+
     /// Whether it takes streams now.
     fn is_usable(&self) -> bool {
         self.port.is_open() && self.link.handle.is_standing()

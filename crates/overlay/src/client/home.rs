@@ -162,7 +162,7 @@ impl Home {
                 Ok(circuit) => {
                     let opening = circuit.port.open(Destination::Target(wanted.target.clone()));
                     match opening.await {
-                        Ok(stream) => return Ok(self.opened(wanted, flow, choice, stream)),
+                        Ok(stream) => return Ok(self.opened(wanted, flow, choice, circuit.entry(), stream)),
                         Err(NotOpened::Reset(ResetCode::CircuitLost)) | Err(NotOpened::Circuit(_)) => {}
                         Err(NotOpened::Refused(_)) => circuit.port.retire(),
                         Err(NotOpened::Reset(code)) => return Err(said_by_exit(code)),
@@ -299,11 +299,13 @@ impl Home {
         wanted: &Wanted,
         flow: Flow,
         choice: Choice,
+        entry: Address,
         stream: StreamPort,
     ) -> FlowStream {
         self.shared.board.flow(FlowStatus {
             target: wanted.target.to_string(),
             exit: choice.exit,
+            entry,
             why: choice.why,
             at_ms: clock::wall_ms(),
         });

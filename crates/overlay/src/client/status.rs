@@ -31,6 +31,8 @@ pub struct Status {
     pub circuits: usize,
     /// Of those, in stock.
     pub stock: usize,
+    /// How many flows there were, those that are forgotten included.
+    pub flowed: u64,
     /// The newest flows, oldest first.
     pub flows: VecDeque<FlowStatus>,
     /// Why new flows fail at present, if they do.
@@ -57,7 +59,9 @@ pub struct FlowStatus {
     pub target: String,
     /// Through which exit.
     pub exit: Address,
-    /// Why through this one.
+    /// Through which entry.
+    pub entry: Address,
+    /// Why through this exit.
     pub why: Why,
     /// Unix time in milliseconds.
     pub at_ms: u64,
@@ -81,6 +85,7 @@ impl Board {
             if status.flows.len() >= RECENT {
                 status.flows.pop_front();
             }
+            status.flowed += 1;
             status.flows.push_back(flow);
         });
     }

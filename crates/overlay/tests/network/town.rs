@@ -327,6 +327,7 @@ impl TownNode {
         let exit = roles.contains(Roles::EXIT).then(|| {
             Arc::new(ExitPlan {
                 dialer: common.dialer(),
+                leave_from: None,
                 policy: vec![PolicyRule::ALLOW_ALL],
                 counters: ExitCounters::default(),
             })
