@@ -257,3 +257,35 @@ fn streams_are_logged_with_words_of_their_own() {
         proxy.log_values(2).iter().map(|line| line["protocol"].as_str().unwrap().to_owned()).collect();
     assert_eq!(words, ["stream-tcp", "stream-tls"]);
 }
+
+#[test]
+fn upstreams_are_asked_by_grpc_whether_they_serve() {
+    let serving = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let says = std::sync::Arc::clone(&serving);
+    let service = Origin::answering(move |_seen| {
+        let status = if says.load(std::sync::atomic::Ordering::SeqCst) { "\x01" } else { "\x02" };
+        let message = format!("\0\0\0\0\x02\x08{status}");
+        Reply::chunked(&[&message], &["grpc-status: 0"]).with("Content-Type: application/grpc")
+    });
+    // Its HTTP/2 is ours: in the clear, by prior knowledge.
+    let inner = reverse(&site(&to(&[service.addr()])));
+    let lines = format!(
+        "to = \"h2c://{}\"\nhealth = {{ grpc = \"a.B\", every = \"100ms\", fall = 1, rise = 1 }}",
+        inner.listening("sites.*")
+    );
+    let proxy = reverse(&site(&lines));
+    let becomes = |wanted: &str| {
+        eventually(PATIENCE, wanted, || {
+            let status = proxy.status_json();
+            (status["upstreams"][0]["endpoints"][0]["last_check"] == wanted).then_some(())
+        });
+    };
+    becomes("ok");
+    let asked = service.requests().remove(0);
+    assert_eq!(asked.target(), "/grpc.health.v1.Health/Check");
+    assert_eq!(asked.header("Content-Type"), Some("application/grpc"));
+    serving.store(false, std::sync::atomic::Ordering::SeqCst);
+    becomes("not_serving");
+    drop(inner);
+    becomes("connection_refused");
+}

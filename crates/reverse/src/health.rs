@@ -12,6 +12,7 @@
 //! (`outlier.rs`). gRPC health checks (grpc.health.v1) need an HTTP/2 client and are a kind of their own.
 
 pub mod checks;
+pub mod grpc;
 pub mod probe;
 
 use crate::dice::below;

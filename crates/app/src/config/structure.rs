@@ -33,7 +33,6 @@ const LATER: &[&str] = &[
     "sites.NAME.accept",
     "sites.NAME.cache",
     "sites.NAME.compress",
-    "sites.NAME.health.grpc",
     "sites.NAME.to_proxy_protocol",
     "streams.NAME.tls",
 ];

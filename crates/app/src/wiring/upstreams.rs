@@ -113,6 +113,7 @@ impl<'a> Maker<'a> {
         let prober = Prober {
             dialer: self.dialer.clone(),
             tls: self.client(settings, Protocol::H1)?,
+            tls_h2: self.client(settings, Protocol::H2)?,
             sni: settings.tls.sni.clone(),
         };
         let checks = settings.checks.clone().map(|Check { probe, health }| ChecksConfig { probe, health });

@@ -54,12 +54,18 @@ impl Checks {
         upstream: Arc<Upstream>,
         config: Option<ChecksConfig>,
         prober: Prober,
-        _shard: &Rc<Shard>,
+        shard: &Rc<Shard>,
     ) -> Self {
         let tasks = TaskGroup::new("checks");
         let (stop, stopped) = watch::channel(());
-        let follower =
-            Follower { upstream, config, prober, tasks: tasks.clone(), running: RefCell::default() };
+        let follower = Follower {
+            upstream,
+            config,
+            prober,
+            shard: Rc::clone(shard),
+            tasks: tasks.clone(),
+            running: RefCell::default(),
+        };
         tasks.spawn(async move { follower.run(stopped).await });
         Self { tasks: TaskCount(tasks), _stop: stop }
     }
@@ -76,6 +82,7 @@ struct Follower {
     upstream: Arc<Upstream>,
     config: Option<ChecksConfig>,
     prober: Prober,
+    shard: Rc<Shard>,
     tasks: TaskGroup,
     /// Dropping a sender ends the endpoint's task.
     running: RefCell<HashMap<EndpointKey, watch::Sender<()>>>,
@@ -126,6 +133,7 @@ impl Follower {
             state: Arc::clone(state),
             config: config.clone(),
             prober: self.prober.clone(),
+            shard: Rc::clone(&self.shard),
             dice: Dice::from_system(),
         };
         self.tasks.spawn(checker.run(stopped));
@@ -139,6 +147,7 @@ struct Checker {
     state: Arc<EndpointState>,
     config: ChecksConfig,
     prober: Prober,
+    shard: Rc<Shard>,
     dice: Dice,
 }
 
@@ -149,7 +158,8 @@ impl Checker {
         loop {
             let work = async {
                 sleep(wait).await;
-                self.prober.check(self.state.key(), &self.config.probe, self.config.health.timeout).await
+                let (probe, limit) = (&self.config.probe, self.config.health.timeout);
+                self.prober.check_on(&self.shard, self.state.key(), probe, limit).await
             };
             let result = tokio::select! {
                 _ = stopped.changed() => return,

@@ -1,13 +1,16 @@
-//! One check of one endpoint over the network: TCP connects, HTTP asks and looks at the answer.
+//! One check of one endpoint over the network: TCP connects, HTTP and gRPC (`grpc.rs`) ask and look at the answer.
 //!
 //! HTTP checks speak HTTP/1.1 (RFC 9112) on a connection of their own, over TLS where the endpoint's scheme is `https`.
 //! They bypass pools, breakers and budgets: a check that waits behind traffic measures the wrong thing. UDP endpoints are
 //! checked on a TCP port that the probe names, or not at all. Not here: when to check (`checks.rs`).
 
+use super::grpc::GrpcProbe;
 use crate::retry::StatusSet;
 use crate::upstream::{Address, EndpointKey, Scheme};
 use bytes::{Buf, Bytes, BytesMut};
 use shoalway_net::dialer::{DialError, Dialer};
+use shoalway_net::shard::Shard;
+use shoalway_net::stream::{Io, Stream};
 use shoalway_net::tls::TlsError;
 use shoalway_net::tls_client::TlsClient;
 use shoalway_types::{Failure, Host, Target};
@@ -17,6 +20,7 @@ use shoalway_wire::http1::method::Method;
 use shoalway_wire::http1::refusal::Refusal;
 use shoalway_wire::http1::response::ResponseHead;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
@@ -37,6 +41,8 @@ pub enum ProbeKind {
     Tcp,
     /// An answer to a request.
     Http(HttpProbe),
+    /// The answer of gRPC's own health service.
+    Grpc(GrpcProbe),
 }
 
 impl Probe {
@@ -155,6 +161,15 @@ pub enum ProbeFailure {
     /// Another status than expected.
     #[error("the answer has status {0}")]
     Status(u16),
+    /// HTTP/2 is not spoken there.
+    #[error("the endpoint does not speak HTTP/2")]
+    NoHttp2,
+    /// The health service says that it does not serve.
+    #[error("the health service says that it does not serve")]
+    NotServing,
+    /// The health service answered with an error.
+    #[error("the health service answered with gRPC status {0}")]
+    Grpc(u32),
     /// The body begins otherwise than expected.
     #[error("the answer's body is not the expected one")]
     Body,
@@ -172,6 +187,9 @@ impl ProbeFailure {
             Self::Broken(_) => "broken",
             Self::Closed => "closed",
             Self::Nonsense(_) => "nonsense",
+            Self::NoHttp2 => "no_http2",
+            Self::NotServing => "not_serving",
+            Self::Grpc(_) => "grpc_status",
             Self::Status(_) => "status",
             Self::Body => "body",
         }
@@ -185,12 +203,67 @@ pub struct Prober {
     pub dialer: Dialer,
     /// For `https` endpoints.
     pub tls: Option<TlsClient>,
+    /// The same, offering HTTP/2: for gRPC.
+    pub tls_h2: Option<TlsClient>,
     /// The name certificates must have, when it is not the endpoint's.
     pub sni: Option<Host>,
 }
 
 impl Prober {
-    /// Checks one endpoint.
+    /// Checks one endpoint, by gRPC too.
+    ///
+    /// # Errors
+    /// [`ProbeFailure`] says why it did not pass.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub async fn check_on(
+        &self,
+        shard: &Rc<Shard>,
+        key: &EndpointKey,
+        probe: &Probe,
+        limit: Duration,
+    ) -> Result<(), ProbeFailure> {
+        let ProbeKind::Grpc(grpc) = &probe.kind else { return self.check(key, probe, limit).await };
+        let deadline = Instant::now() + limit;
+        let work = Box::pin(self.ask_grpc(shard, key, probe.port, grpc, deadline));
+        match timeout_at(deadline, work).await {
+            Ok(done) => done,
+            Err(_elapsed) => Err(ProbeFailure::Timeout { after: limit }),
+        }
+    }
+
+    async fn ask_grpc(
+        &self,
+        shard: &Rc<Shard>,
+        key: &EndpointKey,
+        port: Option<u16>,
+        grpc: &GrpcProbe,
+        deadline: Instant,
+    ) -> Result<(), ProbeFailure> {
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let target = match &key.address {
+            Address::Unix(path) => {
+                let unix = self.dialer.dial_unix(path, deadline).await.map_err(ProbeFailure::Dial)?;
+                return super::grpc::ask(grpc, shard, Stream::new(Io::Unix(unix)), false, "localhost", limit)
+                    .await;
+            }
+            Address::Net(target) => Target::new(target.host.clone(), port.unwrap_or(target.port)),
+        };
+        let dialed = self.dialer.dial_configured(&target, deadline).await.map_err(ProbeFailure::Dial)?;
+        let tls = key.scheme == Scheme::Https;
+        let stream = if tls {
+            let client = self.tls_h2.as_ref().ok_or(ProbeFailure::NoTls)?;
+            let host = self.sni.as_ref().unwrap_or(&target.host);
+            let stream = client.connect(host, dialed.stream, deadline).await.map_err(ProbeFailure::Tls)?;
+            Stream::new(Io::TlsClient(Box::new(stream)))
+        } else {
+            Stream::tcp(dialed.stream)
+        };
+        super::grpc::ask(grpc, shard, stream, tls, &target.to_string(), limit).await
+    }
+
+    /// Checks one endpoint by what needs no shard: of gRPC only that there is a connection.
     ///
     /// # Errors
     /// [`ProbeFailure`] says why it did not pass.
@@ -234,7 +307,7 @@ async fn ask(
     probe: &Probe,
 ) -> Result<(), ProbeFailure> {
     let http = match &probe.kind {
-        ProbeKind::Tcp => return Ok(()),
+        ProbeKind::Tcp | ProbeKind::Grpc(_) => return Ok(()),
         ProbeKind::Http(http) => http,
     };
     io.write_all(http.request(key).as_bytes()).await.map_err(ProbeFailure::Broken)?;

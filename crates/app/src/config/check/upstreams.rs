@@ -14,6 +14,7 @@ use shoalway_policy::Cidr;
 use shoalway_reverse::balance::Algorithm;
 use shoalway_reverse::discovery::{Finder, file as lines};
 use shoalway_reverse::health::HealthConfig;
+use shoalway_reverse::health::grpc::GrpcProbe;
 use shoalway_reverse::health::probe::{HttpProbe, Probe, ProbeKind};
 use shoalway_reverse::retry::StatusSet;
 use shoalway_reverse::site_plan::Protocol;
@@ -238,9 +239,21 @@ pub(super) fn health(section: &HealthSection, kind: Kind, check: &mut Check<'_>)
             Problem::new(Code::Missing, section.every.place(), "`health` of datagrams has no `port`");
         check.add(problem.fix("write port = 8080, where a TCP listener of the upstream tells"));
     }
-    let kind = match &section.path {
-        Some(path) => ProbeKind::Http(http_probe(path, section, check)?),
-        None => {
+    let kind = match (&section.path, &section.grpc) {
+        (Some(_), Some(grpc)) => {
+            check.add(bad_check(grpc, "either `path` or `grpc`"));
+            return None;
+        }
+        (Some(path), None) => ProbeKind::Http(http_probe(path, section, check)?),
+        (None, Some(grpc)) => {
+            only_with_path(section, check);
+            let Some(probe) = GrpcProbe::new(grpc.get()) else {
+                check.add(bad_check(grpc, "the name of a service has at most 127 octets"));
+                return None;
+            };
+            ProbeKind::Grpc(probe)
+        }
+        (None, None) => {
             only_with_path(section, check);
             ProbeKind::Tcp
         }
@@ -260,10 +273,12 @@ fn only_with_path(section: &HealthSection, check: &mut Check<'_>) {
     }
 }
 
+fn bad_check(at: &At<String>, why: &str) -> Problem {
+    Problem::new(Code::HealthCheck, at.place(), format!("`{}` cannot be checked so", at.get())).label(why)
+}
+
 fn http_probe(path: &At<String>, section: &HealthSection, check: &mut Check<'_>) -> Option<HttpProbe> {
-    let bad = |at: &At<String>, why: String| {
-        Problem::new(Code::HealthCheck, at.place(), format!("`{}` cannot be checked so", at.get())).label(why)
-    };
+    let bad = |at: &At<String>, why: String| bad_check(at, &why);
     let mut probe = match HttpProbe::new(path.get()) {
         Ok(probe) => probe,
         Err(error) => {

@@ -198,6 +198,10 @@ pub struct HealthSection {
     /// Path of a `GET` whose answer tells. Without this key a connection that is taken is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<At<String>>,
+    /// Name of a service that is asked about by gRPC's own health protocol over HTTP/2; empty: the whole server. Not together
+    /// with `path`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<At<String>>,
     /// `Host` of the `GET`. Without this key the upstream's own name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<At<String>>,
@@ -228,6 +232,7 @@ impl Default for HealthSection {
     fn default() -> Self {
         Self {
             path: None,
+            grpc: None,
             host: None,
             status: Many::default_of(&["200-399"]),
             body: None,

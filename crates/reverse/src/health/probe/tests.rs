@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn prober() -> Prober {
     let resolver = Resolver::new(ResolverConfig::default(), tokio::runtime::Handle::current()).unwrap();
     let guard = Arc::new(EgressGuard::new(Reach::Default, vec![], vec![]));
-    Prober { dialer: Dialer::new(resolver, guard, DialConfig::default()), tls: None, sni: None }
+    Prober { dialer: Dialer::new(resolver, guard, DialConfig::default()), tls: None, tls_h2: None, sni: None }
 }
 
 fn key(text: &str) -> EndpointKey {
@@ -187,6 +187,7 @@ async fn an_https_endpoint_is_asked_over_tls_and_its_certificate_checked() {
     let tls = TlsClient::new(&TlsClientConfig { roots, ..TlsClientConfig::default() }).unwrap();
     let probe = http(HttpProbe::new("/").unwrap());
     let named = |sni: Option<&str>| Prober {
+        tls_h2: None,
         tls: Some(tls.clone()),
         sni: sni.map(|name| Host::parse(name).unwrap()),
         ..prober()
