@@ -18,6 +18,7 @@ mod clock;
 pub(crate) mod credit;
 mod directory;
 mod receive;
+mod room;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -213,30 +214,6 @@ impl CircuitEnd {
             self.connecting -= 1;
             self.answers.push_back((stream, Answer::Opened));
         }
-    }
-
-    /// Takes as many of these bytes as there is room for, from the front; the rest stays in `bytes`.
-    pub fn send(&mut self, stream: StreamId, bytes: &mut Bytes) -> usize {
-        let taken = self.room(stream).min(bytes.len());
-        if taken > 0
-            && let Some(found) = self.streams.get_mut(&stream.0)
-        {
-            found.push(bytes.split_to(taken));
-            self.queued += taken;
-            self.wake(stream.0);
-        }
-        taken
-    }
-
-    /// How many bytes [`send`](Self::send) takes now. When it is 0, [`CircuitEvent::Writable`] follows once.
-    pub fn room(&mut self, stream: StreamId) -> usize {
-        let Some(found) = self.streams.get_mut(&stream.0) else { return 0 };
-        let room = found.room().min(MAX_QUEUED.saturating_sub(self.queued));
-        if room == 0 {
-            found.wants = true;
-            self.tell_room(stream.0);
-        }
-        room
     }
 
     /// No more bytes will be sent on this stream; those that wait go first.
@@ -449,46 +426,6 @@ impl CircuitEnd {
     pub const fn terms(&self) -> &CircuitTerms {
         &self.terms
     }
-
-    /// A stream that may have become ready takes its place at the end of the line.
-    fn wake(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get_mut(&id)
-            && !stream.waits
-            && stream.ready() != stream::Ready::Nothing
-        {
-            stream.waits = true;
-            stream.deficit = transmit::QUANTUM;
-            self.ring.push_back(id);
-        }
-    }
-
-    /// Tells the driver that a stream has room again, if it asked. Where only the circuit's line is too long, the
-    /// stream waits for that.
-    fn tell_room(&mut self, id: u32) {
-        let left = MAX_QUEUED.saturating_sub(self.queued);
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.wants) else { return };
-        let room = stream.room();
-        let enough = if stream.queued() == 0 { 1 } else { ENOUGH_ROOM };
-        if room.min(left) >= enough {
-            stream.wants = false;
-            self.events.push_back(CircuitEvent::Writable(StreamId(id)));
-        } else if room >= enough && !stream.waiting {
-            stream.waiting = true;
-            self.waiting.push_back(id);
-        }
-    }
-
-    /// The circuit's line has become shorter: those that found it full are told.
-    fn wake_waiting(&mut self) {
-        if self.queued <= MAX_QUEUED / 2 {
-            while let Some(id) = self.waiting.pop_front() {
-                if let Some(stream) = self.streams.get_mut(&id) {
-                    stream.waiting = false;
-                }
-                self.tell_room(id);
-            }
-        }
-    }
 }
 
 /// The odd id behind this one.
@@ -502,10 +439,6 @@ const MAX_STREAMS: u16 = 256;
 const MAX_CONNECTING: usize = 64;
 /// A circuit's window has at most so many bytes (section 8).
 const MAX_CIRCUIT_WINDOW: u32 = 8 * 1024 * 1024;
-/// Bytes that wait in all streams of a circuit.
-const MAX_QUEUED: usize = 256 * 1024;
-/// A driver is told about room of this size, or about any when nothing waits.
-const ENOUGH_ROOM: usize = 16 * 1024;
 /// PING at most this often.
 const PING_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long CLOSE may wait for the link.

@@ -10,12 +10,10 @@
 
 use super::fair::{Fair, Next};
 use super::frame::MIN_RECORD;
+use super::hop::{Circuit, FRAME_COST, Setup, State};
 use super::table::{IdTable, Known};
-use super::terms::{
-    CircId, Code, Kind, LinkConfig, LinkEvent, LinkFault, LinkTerms, MAX_HOP_WINDOW, NotTaken,
-};
+use super::terms::{CircId, Code, LinkEvent, LinkFault, MAX_HOP_WINDOW, NotTaken};
 use crate::Moment;
-use crate::circuit::credit::{ReceiveWindow, SendWindow};
 use bytes::Bytes;
 use rand_core::CryptoRng;
 use std::collections::VecDeque;
@@ -23,71 +21,6 @@ use std::time::Duration;
 
 /// What happened, in order.
 pub(super) type Events = VecDeque<LinkEvent>;
-
-/// One circuit.
-#[derive(Debug)]
-pub(super) struct Circuit {
-    state: State,
-    pub(super) group: usize,
-    /// Its group is one client, whose memory is bounded.
-    of_one_client: bool,
-    send: SendWindow,
-    receive: ReceiveWindow,
-    queue: VecDeque<Bytes>,
-    queued: usize,
-    pub(super) deficit: usize,
-    /// It stands in the ring of its group.
-    pub(super) waits: bool,
-    credit_due: bool,
-    /// Bytes that left and were not told yet.
-    unreported: usize,
-    /// An end found no place and is to be told when there is.
-    wants: bool,
-    /// It stands in the line of those that have something to tell.
-    tells: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// CREATE went out.
-    Creating,
-    /// CREATE came in.
-    Asked,
-    /// CREATED went one way.
-    Open,
-    /// Ended here; what waits is still sent.
-    Leaving,
-}
-
-impl Circuit {
-    /// The length of the record that can go now.
-    pub(super) fn ready(&self) -> Option<usize> {
-        let body = self.queue.front()?.len();
-        (body <= self.send.left()).then_some(body)
-    }
-
-    /// What waits, with what its bookkeeping costs.
-    pub(super) fn cost(&self) -> usize {
-        self.queued + self.queue.len() * FRAME_COST
-    }
-
-    /// Takes the record that can go.
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
-        let record = self.queue.pop_front()?;
-        self.queued -= record.len();
-        self.send.spend(record.len());
-        self.unreported += record.len();
-        if self.queue.is_empty() && self.queue.capacity() > KEPT_CAPACITY {
-            self.queue = VecDeque::new();
-        }
-        Some(record)
-    }
-
-    /// What an end may put in line.
-    fn writable(&self) -> usize {
-        self.send.left().min(WRITE_AHEAD).saturating_sub(self.queued)
-    }
-}
 
 /// A frame of a circuit that goes before all records.
 #[derive(Debug)]
@@ -174,23 +107,7 @@ impl Circuits {
     }
 
     fn insert(&mut self, id: CircId, state: State, group: u32, setup: &Setup<'_>) {
-        let start = setup.terms.hop_window;
-        let circuit = Circuit {
-            state,
-            group: self.fair.join(group),
-            // A trunk does not tell whose circuits its neighbour asks for: the node's bound holds for them.
-            of_one_client: setup.config.kind == Kind::Client || state == State::Creating,
-            send: SendWindow::new(start, MAX_HOP_WINDOW),
-            receive: ReceiveWindow::new(start, setup.config.hop_window_max.min(MAX_HOP_WINDOW), setup.now),
-            queue: VecDeque::new(),
-            queued: 0,
-            deficit: 0,
-            waits: false,
-            credit_due: false,
-            unreported: 0,
-            wants: false,
-            tells: false,
-        };
+        let circuit = Circuit::new(state, self.fair.join(group), setup);
         self.table.insert(id.0, circuit);
     }
 
@@ -496,19 +413,6 @@ impl Circuits {
     }
 }
 
-/// What a new circuit is made with.
-pub(super) struct Setup<'a> {
-    pub(super) config: &'a LinkConfig,
-    pub(super) terms: LinkTerms,
-    pub(super) now: Moment,
-}
-
-/// What a waiting frame costs beside its bytes: its place in the queue and its share of an allocation.
-const FRAME_COST: usize = 64;
-/// Places of an empty queue that are kept.
-const KEPT_CAPACITY: usize = 64;
-/// What an end has in line at most: enough to fill the stream, little enough to wait behind.
-const WRITE_AHEAD: usize = 64 * 1024;
 /// An end is told when it may put so much in line.
 const WRITABLE: usize = 16 * 1024;
 /// How long what waits in a circuit may take to leave.

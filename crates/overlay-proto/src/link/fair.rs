@@ -3,8 +3,8 @@
 //! A quantum is 16 KiB, which is more than the longest frame: whoever has a turn sends at least one. Parts of a
 //! directory's answer take turns as one more client. Not here: frames that go before all records.
 
-use super::circuits::Circuit;
 use super::frame::HEAD;
+use super::hop::Circuit;
 use super::table::IdTable;
 use super::terms::CircId;
 use bytes::Bytes;

@@ -9,7 +9,7 @@ use super::circuits::{Circuits, Urgent};
 use super::dir::DirKind;
 use super::fair::Next;
 use super::frame::{CREATE_PAD, CREATE_TWO_HOPS, CREATED, FrameType, HEAD, MAX_BODY, MAX_PIECE, put_head};
-use super::session::Sequence;
+use super::session::{Sequence, Then};
 use super::terms::{CircId, Code, Kind};
 use super::{Link, Phase};
 use crate::Moment;
@@ -44,7 +44,7 @@ pub(super) struct Packer {
 struct Run {
     from: usize,
     to: usize,
-    padded: bool,
+    then: Then,
 }
 
 struct Burst<'a, F> {
@@ -130,17 +130,19 @@ impl<F: FnMut(Bytes)> Burst<'_, F> {
     }
 
     fn again(&mut self) {
-        while self.may_write()
+        let mut begun = false;
+        while (begun || self.may_write())
             && let Some(kept) = self.sequence.as_mut().and_then(|sequence| sequence.next_again())
         {
-            if kept.padded {
+            // Between a head and its body nothing else may go, not even in the next call.
+            begun = kept.then == Then::Body;
+            self.written += kept.bytes.len();
+            if kept.then == Then::Pad {
                 self.reserve(kept.bytes.len() + HEAD + CREATE_PAD);
-                self.written += kept.bytes.len();
                 self.packer.buf.extend_from_slice(&kept.bytes);
                 self.pad(CREATE_PAD);
             } else {
                 self.flush();
-                self.written += kept.bytes.len();
                 (self.out)(kept.bytes);
             }
         }
@@ -215,7 +217,7 @@ impl<F: FnMut(Bytes)> Burst<'_, F> {
         self.small(FrameType::Create, circ, body);
         if padded {
             if let Some(run) = self.packer.runs.last_mut() {
-                run.padded = true;
+                run.then = Then::Pad;
             }
             self.pad(CREATE_PAD);
         }
@@ -230,10 +232,13 @@ impl<F: FnMut(Bytes)> Burst<'_, F> {
         let from = self.packer.buf.len();
         put_head(&mut self.packer.buf, FrameType::Data, circ, record.len());
         self.packer.sequenced(from);
+        if let Some(run) = self.packer.runs.last_mut() {
+            run.then = Then::Body;
+        }
         self.written += HEAD + record.len();
         self.flush();
         if let Some(sequence) = &mut self.sequence {
-            sequence.keep(record.clone(), false);
+            sequence.keep(record.clone(), Then::Nothing);
         }
         (self.out)(record);
     }
@@ -301,7 +306,7 @@ impl<F: FnMut(Bytes)> Burst<'_, F> {
         self.packer.sequenced = 0;
         for run in self.packer.runs.drain(..) {
             if let Some(sequence) = &mut self.sequence {
-                sequence.keep(piece.slice(run.from..run.to), run.padded);
+                sequence.keep(piece.slice(run.from..run.to), run.then);
             }
         }
         (self.out)(piece);
@@ -314,8 +319,8 @@ impl Packer {
         let to = self.buf.len();
         self.sequenced += to - from;
         match self.runs.last_mut() {
-            Some(run) if run.to == from && !run.padded => run.to = to,
-            Some(_) | None => self.runs.push(Run { from, to, padded: false }),
+            Some(run) if run.to == from && run.then == Then::Nothing => run.to = to,
+            Some(_) | None => self.runs.push(Run { from, to, then: Then::Nothing }),
         }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Not here: how frames are found in the stream (`frame.rs`), what they do to a circuit (`circuits.rs`).
 
-use super::circuits::Setup;
 use super::clock::QUESTION;
 use super::dir::{DirGet, DirKind};
 use super::frame::{Frame, FrameType, HEAD};
+use super::hop::Setup;
 use super::outgoing::Answer;
 use super::table::Known;
 use super::terms::{CircId, Code, Kind, LinkEvent, LinkFault, Role};

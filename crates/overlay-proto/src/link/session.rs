@@ -58,8 +58,17 @@ pub(super) struct Sequence {
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) bytes: Bytes,
-    /// A PAD that goes with them (`CREATE_PAD`), so that a CREATE sent again shows no more than at first.
-    pub(super) padded: bool,
+    pub(super) then: Then,
+}
+
+/// What stands behind sequenced bytes and may not be parted from them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Nothing,
+    /// A PAD (`CREATE_PAD`): a CREATE sent again shows no more than at first.
+    Pad,
+    /// The next bytes, whose head these end with.
+    Body,
 }
 
 impl Sequence {
@@ -82,16 +91,16 @@ impl Sequence {
     }
 
     /// Keeps what is sent for the first time.
-    pub(super) fn keep(&mut self, bytes: Bytes, padded: bool) {
+    pub(super) fn keep(&mut self, bytes: Bytes, then: Then) {
         self.kept_bytes += bytes.len();
-        self.kept.push_back(Kept { bytes, padded });
+        self.kept.push_back(Kept { bytes, then });
     }
 
     /// What is to be sent again; it is kept on.
     pub(super) fn next_again(&mut self) -> Option<Kept> {
         let piece = self.again.pop_front()?;
         self.again_bytes -= piece.bytes.len();
-        self.keep(piece.bytes.clone(), piece.padded);
+        self.keep(piece.bytes.clone(), piece.then);
         Some(piece)
     }
 
