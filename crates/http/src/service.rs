@@ -89,7 +89,8 @@ pub trait Service {
 
     /// What the content of an answer goes through on its way to the client. Asked once of a final answer with content,
     /// after [`Service::edit_response`]; the service marks what that changes in the head, length and framing apart, to
-    /// which the engine sees. The default: nothing, which costs nothing.
+    /// which the engine sees. Asked of a 304 too, which tells of content the client has; what it then gives is not used.
+    /// The default: nothing, which costs nothing.
     fn filter_response(
         &mut self,
         _shard: &Rc<Shard>,

@@ -1,8 +1,13 @@
 //! Content codings: which one a client takes (RFC 9110 section 12.5.3), and whole texts in them.
 //!
-//! gzip (RFC 1952), br (RFC 7932) and zstd (RFC 8878), for what is made here: files and fixed answers. Of those a client
-//! likes equally the best is used. Work of milliseconds: call [`Coding::compress`] off the shards. Not here: bodies on
-//! their way from an upstream, which pass as they come.
+//! gzip (RFC 1952), br (RFC 7932) and zstd (RFC 8878). Whole texts are what is made here: files and fixed answers; that is
+//! work of milliseconds, so call [`Coding::compress`] off the shards. What comes from an upstream is coded while it passes,
+//! where a site asks for it: [`Compression`] judges answers, `stream.rs` codes them. Not here: the flow (`http`).
+
+mod passing;
+mod stream;
+
+pub use passing::Compression;
 
 use std::io::Write as _;
 
@@ -20,6 +25,12 @@ pub enum Coding {
 impl Coding {
     /// All of them, best first.
     pub const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
+
+    /// The coding of this word, as in Content-Encoding and in the configuration.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|coding| coding.word() == word)
+    }
 
     /// The word in Content-Encoding.
     #[must_use]
@@ -56,14 +67,13 @@ impl Coding {
     }
 }
 
-/// The best of `offered` that a client takes. `accept` are the values of Accept-Encoding; without any, and where the
-/// client prefers it, content leaves as it is.
+/// The one of `offered` that a client likes best, of those it likes equally the first. `accept` are the values of
+/// Accept-Encoding; without any, and where the client prefers it, content leaves as it is.
 #[must_use]
 pub fn choose(accept: &[&[u8]], offered: impl Iterator<Item = Coding>) -> Option<Coding> {
     let liked = |coding: Coding| weight(accept, coding.word());
     let best = offered.map(|coding| (liked(coding), coding)).filter(|(weight, _)| *weight > 0);
-    let (weight_of_best, coding) =
-        best.max_by_key(|(weight, coding)| (*weight, std::cmp::Reverse(*coding)))?;
+    let (weight_of_best, coding) = best.reduce(|best, other| if other.0 > best.0 { other } else { best })?;
     let plain = weight(accept, "identity");
     (weight_of_best >= plain).then_some(coding)
 }
@@ -101,10 +111,24 @@ fn thousandths(text: &[u8]) -> u16 {
 /// Whether content of this type and length gets shorter by enough.
 #[must_use]
 pub fn is_worth_it(content_type: &str, length: usize) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let by_suffix = essence.ends_with("+json") || essence.ends_with("+xml");
-    let is_text = essence.starts_with("text/") || by_suffix || TEXTS.contains(&essence);
-    is_text && length >= LEAST
+    is_text(essence(content_type.as_bytes())) && length >= LEAST
+}
+
+/// A media type without its parameters: RFC 9110 section 8.3.1.
+fn essence(content_type: &[u8]) -> &[u8] {
+    content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+/// Whether content of this type gets shorter. gRPC codes its messages itself.
+fn is_text(essence: &[u8]) -> bool {
+    let begins = |start: &[u8]| essence.get(..start.len()).is_some_and(|it| it.eq_ignore_ascii_case(start));
+    let ends = |end: &[u8]| {
+        let from = essence.len().checked_sub(end.len());
+        from.and_then(|from| essence.get(from..)).is_some_and(|it| it.eq_ignore_ascii_case(end))
+    };
+    let named = || TEXTS.iter().any(|text| essence.eq_ignore_ascii_case(text.as_bytes()));
+    let coded_already = begins(b"application/grpc");
+    !coded_already && (begins(b"text/") || ends(b"+json") || ends(b"+xml") || named())
 }
 
 /// Less than this fits a packet either way.
@@ -151,6 +175,9 @@ mod tests {
         ] {
             assert_eq!(choose(&[accept.as_bytes()], Coding::ALL.into_iter()), chosen, "{accept}");
         }
+        let own_order = [Coding::Gzip, Coding::Brotli].into_iter();
+        assert_eq!(choose(&[b"gzip, br"], own_order.clone()), Some(Coding::Gzip));
+        assert_eq!(choose(&[b"gzip;q=0.9, br, zstd"], own_order), Some(Coding::Brotli));
     }
 
     #[test]
@@ -178,6 +205,10 @@ mod tests {
             ("text/html; charset=utf-8", 5_000, true),
             ("application/ld+json", 5_000, true),
             ("image/svg+xml", 5_000, true),
+            ("Text/HTML", 5_000, true),
+            ("application/Problem+JSON ; a=b", 5_000, true),
+            ("application/grpc+json", 5_000, false),
+            ("json", 5_000, false),
             ("text/html", 500, false),
             ("image/png", 5_000, false),
             ("application/zip", 5_000, false),

@@ -38,15 +38,15 @@ pub struct FilesRoot {
     pub index: Box<str>,
     /// Whether names that begin with a dot are served. Default: no.
     pub hidden: bool,
-    /// Whether texts are compressed for clients that take it so. Default: yes.
-    pub compress: bool,
+    /// Codings for texts, for clients that take them so, the best first. Default: all.
+    pub codings: Box<[Coding]>,
 }
 
 impl FilesRoot {
     /// A directory with every default.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), index: "index.html".into(), hidden: false, compress: true }
+        Self { dir: dir.into(), index: "index.html".into(), hidden: false, codings: Coding::ALL.into() }
     }
 
     /// What a request asks of this directory. `below` is the path below the route, `path` the whole one, both as routes
@@ -71,11 +71,11 @@ impl FilesRoot {
     }
 
     fn coding(&self, request: RequestView<'_>) -> Option<Coding> {
-        if !self.compress || !request.has(Known::AcceptEncoding) {
+        if !request.has(Known::AcceptEncoding) {
             return None;
         }
         let accept: Vec<&[u8]> = request.get_all(Known::AcceptEncoding).map(|field| field.value).collect();
-        compress::choose(&accept, Coding::ALL.into_iter())
+        compress::choose(&accept, self.codings.iter().copied())
     }
 }
 
@@ -150,7 +150,7 @@ impl Asked {
         let content_type = types::content_type(name);
         let length = metadata.len();
         let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-        let texts = self.root.compress
+        let texts = !self.root.codings.is_empty()
             && length <= WHOLE
             && compress::is_worth_it(content_type, usize::try_from(length).unwrap_or(usize::MAX));
         let coding = self.coding.filter(|_| texts && !self.conditions.asks_for_part());

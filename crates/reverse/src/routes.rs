@@ -18,6 +18,7 @@ pub use pattern::{Captures, MAX_CAPTURES, PathPattern, PatternError};
 pub use rewrite::{Filling, Redirect, RedirectStatus, Rewrite, Template, TemplateError};
 pub use when::{FieldName, FieldTest, MethodSet, NotAName, Test, When};
 
+use crate::compress::Compression;
 use crate::files::FilesRoot;
 use crate::site_plan::Backend;
 use shoalway_policy::RateTable;
@@ -109,6 +110,8 @@ pub struct ToUpstream {
     pub total: Option<Duration>,
     /// The same for one try. Default: the listener's limits.
     pub per_try: Option<Duration>,
+    /// What of the answers is compressed on its way. Default: nothing.
+    pub compress: Option<Arc<Compression>>,
 }
 
 impl ToUpstream {
@@ -122,6 +125,7 @@ impl ToUpstream {
             upgrade: true,
             total: None,
             per_try: None,
+            compress: None,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::routes::{HostPolicy, Scratch, Then, ToUpstream};
 use crate::trace;
 use learned::{Learned, Lent};
 use shoalway_http::answer::Answer;
+use shoalway_http::filter::BodyFilter;
 use shoalway_http::pool::Upstream;
 use shoalway_http::service::{Attempt as Tried, Failed, Next, Service, Settled, Tunnel};
 use shoalway_http::{level, loops};
@@ -266,6 +267,16 @@ impl Service for SiteService {
         });
         self.stick(to, edits);
         self.attempt.answered(response.status());
+    }
+
+    fn filter_response(
+        &mut self,
+        shard: &Rc<Shard>,
+        request: RequestView<'_>,
+        response: ResponseView<'_>,
+        edits: &mut Edits,
+    ) -> Option<Box<dyn BodyFilter>> {
+        self.to_upstream()?.compress.as_ref()?.begin(shard, request, response, edits)
     }
 
     fn failed(&mut self, request: Option<RequestView<'_>>, failure: &Failed) -> Answer {

@@ -200,13 +200,12 @@ fn filter(
     view: ResponseView<'_>,
     edits: &mut Edits,
 ) -> Option<Box<dyn BodyFilter>> {
-    match view.body() {
-        BodyLength::None | BodyLength::Length(0) => None,
-        BodyLength::Length(_) | BodyLength::Chunked | BodyLength::UntilClose => {
-            let request = request_view(request, around.head.as_ref(), head_len)?;
-            around.service.filter_response(around.shard, request, view, edits)
-        }
+    let has_content = !matches!(view.body(), BodyLength::None | BodyLength::Length(0));
+    if !has_content && view.status() != 304 {
+        return None;
     }
+    let request = request_view(request, around.head.as_ref(), head_len)?;
+    around.service.filter_response(around.shard, request, view, edits).filter(|_| has_content)
 }
 
 /// The same as [`say_connection`] for content whose length nobody knows yet: RFC 9112 section 6.3.

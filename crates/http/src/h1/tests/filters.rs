@@ -152,7 +152,6 @@ fn a_large_body_goes_through_in_slices_between_which_others_have_their_turn() {
 fn answers_without_content_are_not_asked_about() {
     for (method, answer) in [
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
-        ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"),
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
         ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
     ] {
@@ -166,4 +165,15 @@ fn answers_without_content_are_not_asked_about() {
             wire.client.expect(answer).await;
         });
     }
+}
+
+#[test]
+fn an_answer_that_tells_of_content_may_be_edited_and_has_none_to_filter() {
+    Shard::test(async |shard| {
+        let (mut wire, mut origin) = asked(&shard, GET).await;
+        origin.send("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n").await;
+        wire.client.expect("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nX-Filtered: yes\r\n\r\n").await;
+        wire.client.send(GET).await;
+        origin.expect(GOT).await;
+    });
 }
