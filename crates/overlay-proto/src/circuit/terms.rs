@@ -287,3 +287,35 @@ pub enum CircuitEvent {
         destroy: Code,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_application_sees_of_each_code_is_as_the_table_has_it() {
+        let table: [(u8, Option<u8>, Option<(u16, &str)>); 11] = [
+            (0, None, None),
+            (1, Some(1), Some((502, "connection_terminated"))),
+            (2, Some(4), Some((502, "dns_error"))),
+            (3, Some(4), Some((504, "dns_timeout"))),
+            (4, Some(5), Some((502, "connection_refused"))),
+            (5, Some(4), Some((502, "destination_ip_unroutable"))),
+            (6, Some(6), Some((504, "connection_timeout"))),
+            (7, Some(2), Some((403, "destination_ip_prohibited"))),
+            (8, Some(1), Some((503, "connection_limit_reached"))),
+            (9, Some(7), Some((501, "proxy_internal_response"))),
+            (10, None, Some((502, "connection_terminated"))),
+        ];
+        for (number, socks5, http) in table {
+            let code = ResetCode::from_u8(number).unwrap();
+            assert_eq!((code as u8, code.socks5(), code.http()), (number, socks5, http), "{}", code.word());
+            assert!(!code.text().is_empty());
+        }
+        assert_eq!(ResetCode::from_u8(11), None);
+        for (number, code) in (0_u8..).zip(Code::ALL) {
+            assert_eq!((Code::from_u8(number), code as u8), (Some(code), number), "{}", code.word());
+        }
+        assert_eq!(Code::from_u8(12), None);
+    }
+}
