@@ -294,7 +294,8 @@ mod tests {
 
     #[test]
     fn what_an_application_sees_of_each_code_is_as_the_table_has_it() {
-        let table: [(u8, Option<u8>, Option<(u16, &str)>); 11] = [
+        type Row = (u8, Option<u8>, Option<(u16, &'static str)>);
+        let table: [Row; 11] = [
             (0, None, None),
             (1, Some(1), Some((502, "connection_terminated"))),
             (2, Some(4), Some((502, "dns_error"))),
