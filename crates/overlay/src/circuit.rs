@@ -91,15 +91,31 @@ impl Port {
     /// # Errors
     /// [`NotOpened`]
     pub async fn open(self: &Rc<Self>, dest: Destination) -> Result<StreamPort, NotOpened> {
+        let opening = self.begin(dest)?;
+        self.pump();
+        opening.opened().await.map_err(NotOpened::Reset)?;
+        Ok(opening)
+    }
+
+    /// Client: opens a stream that takes bytes before the exit has answered. Whether the destination is connected shows
+    /// when it is read.
+    ///
+    /// # Errors
+    /// [`NotOpened`], but never that the exit said no.
+    pub fn open_optimistic(self: &Rc<Self>, dest: Destination) -> Result<StreamPort, NotOpened> {
+        let opening = self.begin(dest)?;
+        self.end.borrow_mut().optimistic(opening.id());
+        self.pump();
+        Ok(opening)
+    }
+
+    fn begin(self: &Rc<Self>, dest: Destination) -> Result<StreamPort, NotOpened> {
         if let Some(code) = self.over.get() {
             return Err(NotOpened::Circuit(code));
         }
         let stream = self.end.borrow_mut().open(dest, time::moment()).map_err(NotOpened::Refused)?;
         self.streams.borrow_mut().insert(stream, StreamState::default());
-        let opening = StreamPort::new(self, stream);
-        self.pump();
-        opening.opened().await.map_err(NotOpened::Reset)?;
-        Ok(opening)
+        Ok(StreamPort::new(self, stream))
     }
 
     /// Exit: the destination is connected.

@@ -10,11 +10,12 @@ use crate::circuit::{Port, PortOwner};
 use crate::link::CircuitOwner;
 use crate::time;
 use bytes::Bytes;
+use rand_core::Rng as _;
 use shoalway_overlay_proto::circuit::CircuitEnd;
 use shoalway_overlay_proto::circuit::terms::{Destination, End, ResetCode, StreamId};
 use shoalway_overlay_proto::create::{self, HopKey, Offer, ReadyCircuit, Suites};
 use shoalway_overlay_proto::link::dir::DirGet;
-use shoalway_overlay_proto::link::terms::Code;
+use shoalway_overlay_proto::link::terms::{CircId, Code, NotTaken};
 use shoalway_overlay_proto::path::{self, Candidate, Rules};
 use shoalway_overlay_proto::spread::UnitId;
 use shoalway_types::wallet::Address;
@@ -27,8 +28,9 @@ use tokio::time::Instant;
 
 /// Circuits of one client at a time.
 pub(super) const MOST: usize = 256;
-/// A circuit in stock is closed after this.
-const STOCK_LIFE: Duration = Duration::from_secs(10 * 60);
+/// A circuit in stock is closed after 7 to 13 minutes.
+const STOCK_LEAST: u64 = 7 * 60;
+const STOCK_MORE: u64 = 6 * 60;
 /// A bound circuit is closed this long after its last stream.
 const BOUND_IDLE: Duration = Duration::from_secs(5 * 60);
 
@@ -42,7 +44,8 @@ pub(super) struct Circuits {
 struct Stocked {
     exit: Address,
     circuit: Circuit,
-    since: Instant,
+    /// When it is closed if nobody has taken it.
+    until: Instant,
 }
 
 struct Bound {
@@ -66,7 +69,7 @@ impl Circuit {
 
     /// Whether it takes streams now.
     fn is_usable(&self) -> bool {
-        self.port.is_open() && self.link.handle.is_standing()
+        self.port.is_open() && self.link.is_usable()
     }
 }
 
@@ -85,6 +88,12 @@ pub enum NoCircuit {
     /// What the exit answered does not open: somebody in between is not who he should be.
     #[error("the exit did not prove itself")]
     Broken,
+    /// The link to the entry fell meanwhile. Nobody on the path is to blame for it.
+    #[error("the link to the entry was cut")]
+    Cut,
+    /// As many circuits as there may be are in use, or were made within a short time.
+    #[error("too many circuits are in use")]
+    Full,
 }
 
 impl Circuits {
@@ -111,6 +120,13 @@ impl Circuits {
         Some(circuit)
     }
 
+    /// Whether the unit has a circuit to this exit that takes streams.
+    pub(super) fn stands(&self, unit: UnitId, exit: Address) -> bool {
+        let bound = self.bound.borrow();
+        let own = bound.get(&unit);
+        own.is_some_and(|own| own.iter().any(|bound| bound.exit == exit && bound.circuit.is_usable()))
+    }
+
     /// Gives a fresh circuit to a unit.
     pub(super) fn bind(&self, unit: UnitId, exit: Address, circuit: Circuit) {
         let mut bound = self.bound.borrow_mut();
@@ -119,7 +135,8 @@ impl Circuits {
 
     /// Puts a fresh circuit in stock.
     pub(super) fn put(&self, exit: Address, circuit: Circuit) {
-        self.stock.borrow_mut().push(Stocked { exit, circuit, since: Instant::now() });
+        let life = Duration::from_secs(STOCK_LEAST + chance::rng().next_u64() % STOCK_MORE);
+        self.stock.borrow_mut().push(Stocked { exit, circuit, until: Instant::now() + life });
     }
 
     /// How many are in stock for an exit.
@@ -150,7 +167,7 @@ impl Circuits {
     pub(super) fn sweep(&self) {
         let mut closing = Vec::new();
         self.stock.borrow_mut().retain(|stocked| {
-            let old = stocked.since.elapsed() > STOCK_LIFE;
+            let old = Instant::now() >= stocked.until;
             if old {
                 closing.push(Rc::clone(&stocked.circuit.port));
             }
@@ -180,6 +197,7 @@ impl Home {
     /// # Errors
     /// [`NoCircuit`]
     pub(super) async fn make(&self, exit: Address) -> Result<Circuit, NoCircuit> {
+        let mut news = self.links.news();
         let link = self.links.any().await?;
         let hops = self.hops(&link, exit).await?;
         let shard = self.shard().ok_or(NoLink::Ending)?;
@@ -189,15 +207,28 @@ impl Home {
             .map_err(|_key| NoCircuit::Path("a key of the path is not usable"))?;
         let (tell, told) = oneshot::channel();
         let making = Rc::new(Making(RefCell::new(Some(tell))));
-        let circ = link
-            .handle
-            .create(body.into(), 0, making, &mut chance::rng())
-            .map_err(|_full| NoCircuit::Refused(Code::Busy))?;
-        let answer = told.await.unwrap_or(Err(Code::LinkLost)).map_err(NoCircuit::Refused)?;
+        let circ = link.handle.create(body.into(), 0, making, &mut chance::rng()).map_err(|not_taken| {
+            match not_taken {
+                NotTaken::Full => NoCircuit::Full,
+                NotTaken::Closing | NotTaken::Unknown | NotTaken::Length => NoCircuit::Cut,
+            }
+        })?;
+        let mut unanswered = Unanswered { link: &link, circ, code: Some(Code::Done) };
+        let fallen = async { while link.handle.is_standing() && news.changed().await.is_ok() {} };
+        let answer = tokio::select! {
+            biased;
+            answer = told => match answer.unwrap_or(Err(Code::LinkLost)) {
+                Err(Code::LinkLost) if !link.handle.is_standing() => return Err(NoCircuit::Cut),
+                answer => answer.map_err(NoCircuit::Refused)?,
+            },
+            () = fallen => return Err(NoCircuit::Cut),
+        };
         let Ok(ReadyCircuit { terms, tx, rx, layers }) = pending.created(&answer) else {
-            link.handle.destroy(circ, Code::Protocol);
+            unanswered.code = Some(Code::Protocol);
             return Err(NoCircuit::Broken);
         };
+        unanswered.code = None;
+        drop(unanswered);
         self.heard_of(exit, terms.directory);
         let end = CircuitEnd::new(End::Client, terms.circuit, &tx, &rx, time::moment());
         let port = Port::new(&shard, &link.handle, circ, end, layers, Rc::new(Nobody));
@@ -221,6 +252,22 @@ impl Home {
         }
         hops.push(self.hop_key(exit)?);
         Ok(hops)
+    }
+}
+
+/// A circuit that is being made, and is wanted no more when this is dropped.
+struct Unanswered<'a> {
+    link: &'a EntryLink,
+    circ: CircId,
+    /// None when it stands.
+    code: Option<Code>,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(code) = self.code {
+            self.link.handle.destroy(self.circ, code);
+        }
     }
 }
 

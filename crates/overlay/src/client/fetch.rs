@@ -144,7 +144,11 @@ impl Home {
     pub(super) fn compare(self: Rc<Self>, shard: &Rc<Shard>, exit: Address, said: (u64, [u8; 32])) {
         let Some(own) = self.shared.plan.library.directory() else { return };
         let (number, hash) = own.number_and_hash();
-        if said.0 == 0 || said.0 < number || said == (number, hash) {
+        if said.0 == 0 || said.0 < number || said == (number, hash) || self.proven.get() == Some(said) {
+            return;
+        }
+        // Looking into it takes a circuit, whose exit says the same again.
+        if self.looked_into.borrow_mut().insert(exit, said) == Some(said) {
             return;
         }
         let tasks = shard.tasks().clone();
@@ -169,7 +173,8 @@ impl Home {
         };
         let Ok(headers) = self.headers_of(exit, from).await else { return };
         match library.judge(said.0, &said.1, &headers) {
-            Some(Proof::Follows) => self.plan_next(0),
+            // It is fetched in its time, which nobody can foretell.
+            Some(Proof::Follows) => self.proven.set(Some(said)),
             Some(Proof::Forked(_)) => {
                 let trouble = LibraryError::Forked.to_string();
                 self.shared.board.write(|status| status.trouble = Some(trouble));

@@ -22,6 +22,7 @@ use shoalway_overlay_proto::circuit::terms::{Destination, ResetCode};
 use shoalway_overlay_proto::create::HopKey;
 use shoalway_overlay_proto::descriptor::{Descriptor, KemOffer, PolicyRule};
 use shoalway_overlay_proto::identity::Roles;
+use shoalway_overlay_proto::link::terms::Code;
 use shoalway_overlay_proto::path::{ActiveExits, Candidate, ExitWish, Rules};
 use shoalway_overlay_proto::snapshot::{Age, Directory};
 use shoalway_overlay_proto::spread::{
@@ -40,8 +41,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// Tries for one flow: the exit it has, and once another.
+/// Tries for one flow: the circuit it has, its exit anew, and once another.
 const TRIES: usize = 3;
+/// How long a flow waits for a circuit to become free (section 11), and how often it looks.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(2);
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
+/// A hop that knows other keys or nodes than we do has the directory fetched, no more often than this (section 13).
+const EARLY_FETCH: Duration = Duration::from_secs(600);
 /// Pauses of the refill of the stock, on average.
 const REFILL: f64 = 2.0;
 /// Without a flow for this long the stock is not refilled.
@@ -71,6 +77,11 @@ pub struct Home {
     sets: RefCell<HashMap<WishKey, Rc<RefCell<Set>>>>,
     bad: RefCell<HashMap<Address, Bad>>,
     entry_hops: RefCell<HashMap<Address, (Candidate, Descriptor)>>,
+    fetched_early: Cell<Option<Instant>>,
+    /// What was said of the directory and looked into already, by exit.
+    pub(super) looked_into: RefCell<HashMap<Address, (u64, [u8; 32])>>,
+    /// A newer directory that follows from ours, as an exit has proven.
+    pub(super) proven: Cell<Option<(u64, [u8; 32])>>,
     serial: Cell<u64>,
     last_flow: Cell<Option<Instant>>,
     refilling: Cell<bool>,
@@ -130,6 +141,9 @@ impl Home {
             sets: RefCell::default(),
             bad: RefCell::default(),
             entry_hops: RefCell::default(),
+            fetched_early: Cell::new(None),
+            looked_into: RefCell::default(),
+            proven: Cell::new(None),
             serial: Cell::new(0),
             last_flow: Cell::new(None),
             refilling: Cell::new(false),
@@ -160,8 +174,13 @@ impl Home {
             let (flow, choice) = self.begin(wanted, unit)?;
             match self.circuit(unit, choice.exit).await {
                 Ok(circuit) => {
-                    let opening = circuit.port.open(Destination::Target(wanted.target.clone()));
-                    match opening.await {
+                    let dest = Destination::Target(wanted.target.clone());
+                    let opened = if self.shared.plan.optimistic {
+                        circuit.port.open_optimistic(dest)
+                    } else {
+                        circuit.port.open(dest).await
+                    };
+                    match opened {
                         Ok(stream) => return Ok(self.opened(wanted, flow, choice, circuit.entry(), stream)),
                         Err(NotOpened::Reset(ResetCode::CircuitLost)) | Err(NotOpened::Circuit(_)) => {}
                         Err(NotOpened::Refused(_)) => circuit.port.retire(),
@@ -169,7 +188,11 @@ impl Home {
                     }
                 }
                 Err(NoCircuit::Link(why)) => return Err(no_entry(&why)),
+                Err(why @ NoCircuit::Full) => return Err(no_room(&why)),
+                // Another entry, or this one again; the exit is not to blame.
+                Err(NoCircuit::Cut) => {}
                 Err(why) => {
+                    self.learn_from(&why);
                     last = no_path(&why);
                     self.failed(choice.exit);
                     self.repin(wanted, unit, choice.exit);
@@ -185,8 +208,14 @@ impl Home {
         let unit = self.unit_of(wanted);
         let set = self.set(&wanted.wish);
         let set = set.borrow();
-        let exits = self.choosable(&set, wanted.target.port);
+        let exits = self.choosable(&set, wanted.target.port, Some(unit));
         set.pins.look(&unit, &self.secret, &exits, time::moment())
+    }
+
+    /// Circuits that stand ready for whoever comes.
+    #[must_use]
+    pub fn stocked(&self) -> usize {
+        self.circuits.count().1
     }
 
     /// Waits for a directory that may be used.
@@ -249,12 +278,14 @@ impl Home {
         nodes.map(|listed| candidate(listed.descriptor, listed.terms.roles)).collect()
     }
 
-    /// The active exits that may be chosen now for a port.
-    fn choosable(&self, set: &Set, port: u16) -> Vec<Weighted> {
+    /// The active exits that may be chosen now for a port. One that failed a moment ago stays the exit of a unit whose
+    /// circuit to it stands.
+    fn choosable(&self, set: &Set, port: u16, unit: Option<UnitId>) -> Vec<Weighted> {
         let Some(directory) = self.directory() else { return Vec::new() };
         let (now, bad) = (time::unix(), self.bad.borrow());
         let fits = |exit: Address| {
-            let resting = bad.get(&exit).is_some_and(|bad| bad.until > Instant::now());
+            let rests = bad.get(&exit).is_some_and(|bad| bad.until > Instant::now());
+            let resting = rests && !unit.is_some_and(|unit| self.circuits.stands(unit, exit));
             let listed = directory.lookup(&exit, now);
             !resting && listed.is_some_and(|listed| PolicyRule::allows(&listed.descriptor.policy, port))
         };
@@ -265,7 +296,7 @@ impl Home {
     fn begin(self: &Rc<Self>, wanted: &Wanted, unit: UnitId) -> Result<(Flow, Choice), ConnectError> {
         let set = self.set(&wanted.wish);
         let mut inner = set.borrow_mut();
-        let exits = self.choosable(&inner, wanted.target.port);
+        let exits = self.choosable(&inner, wanted.target.port, Some(unit));
         let choice = match self.shared.plan.spread {
             Spread::Site | Spread::Host => inner.pins.begin(unit, &self.secret, &exits, time::moment()),
             // Units that never come again need no memory.
@@ -280,18 +311,44 @@ impl Home {
 
     /// The unit's circuit to its exit.
     async fn circuit(self: &Rc<Self>, unit: UnitId, exit: Address) -> Result<Circuit, NoCircuit> {
-        if let Some(circuit) = self.circuits.take(unit, exit) {
-            self.refill();
-            return Ok(circuit);
-        }
-        if !self.circuits.make_room() {
-            return Err(NoCircuit::Path("as many circuits as there may be are in use"));
-        }
-        let circuit = Box::pin(self.make(exit)).await?;
+        let until = Instant::now() + WAIT_FOR_ROOM;
+        let circuit = loop {
+            if let Some(circuit) = self.circuits.take(unit, exit) {
+                self.refill();
+                return Ok(circuit);
+            }
+            let made = match self.circuits.make_room() {
+                true => Box::pin(self.make(exit)).await,
+                false => Err(NoCircuit::Full),
+            };
+            match made {
+                Err(NoCircuit::Full) if Instant::now() < until => self.pause(LOOK_FOR_ROOM).await,
+                made => break made?,
+            }
+        };
         self.bad.borrow_mut().remove(&exit);
         self.circuits.bind(unit, exit, circuit.clone());
         self.refill();
         Ok(circuit)
+    }
+
+    async fn pause(&self, time: Duration) {
+        let Some(deadline) = self.shard().map(|shard| shard.deadline()) else { return };
+        deadline.after(time, Wait::Busy);
+        std::future::poll_fn(|cx| deadline.poll(cx)).await;
+    }
+
+    /// A hop does not know a key or a node that we know: one of us is behind. The directory is fetched before its time,
+    /// and the entry asked again who it is.
+    fn learn_from(&self, why: &NoCircuit) {
+        if !matches!(why, NoCircuit::Refused(Code::UnknownKey | Code::UnknownNext | Code::TooOld)) {
+            return;
+        }
+        self.entry_hops.borrow_mut().clear();
+        if self.fetched_early.get().is_none_or(|at| at.elapsed() >= EARLY_FETCH) {
+            self.fetched_early.set(Some(Instant::now()));
+            self.fetch_at.set(Some(Instant::now()));
+        }
     }
 
     fn opened(
@@ -321,7 +378,7 @@ impl Home {
 
     fn repin(&self, wanted: &Wanted, unit: UnitId, gone: Address) {
         let set = self.set(&wanted.wish);
-        let exits = self.choosable(&set.borrow(), wanted.target.port);
+        let exits = self.choosable(&set.borrow(), wanted.target.port, Some(unit));
         // Whether it moved or not, the next try says.
         let _moved = set.borrow_mut().pins.lost(&unit, gone, &self.secret, &exits, time::moment());
     }
@@ -352,7 +409,7 @@ impl Home {
 
     /// Makes circuits ready one at a time, with pauses nobody can foretell, until there are enough or nobody is there.
     fn refill(self: &Rc<Self>) {
-        if self.shared.plan.stock == 0 || self.refilling.replace(true) {
+        if !self.wants_stock() || self.refilling.replace(true) {
             return;
         }
         let (Some(shard), home) = (self.shard(), Rc::downgrade(self)) else { return };
@@ -373,22 +430,29 @@ impl Home {
         });
     }
 
+    /// Whether there was a flow not long ago.
+    fn is_awake(&self) -> bool {
+        self.last_flow.get().is_some_and(|at| at.elapsed() < ASLEEP)
+    }
+
     fn wants_stock(&self) -> bool {
-        let awake = self.last_flow.get().is_some_and(|at| at.elapsed() < ASLEEP);
-        awake && self.circuits.count().1 < self.shared.plan.stock
+        self.is_awake() && self.circuits.count().1 < self.shared.plan.stock
     }
 
     /// One circuit more, to the active exit that has the fewest in stock.
     async fn stock_one(&self) {
         let set = self.set(&self.shared.plan.exits);
-        let exits = self.choosable(&set.borrow(), 443);
+        let exits = self.choosable(&set.borrow(), 443, None);
         let fewest =
             exits.iter().map(|weighted| weighted.exit).min_by_key(|exit| self.circuits.stocked(*exit));
         let Some(exit) = fewest else { return };
         match Box::pin(self.make(exit)).await {
             Ok(circuit) => self.circuits.put(exit, circuit),
-            Err(NoCircuit::Link(_)) => {}
-            Err(_) => self.failed(exit),
+            Err(NoCircuit::Link(_) | NoCircuit::Cut | NoCircuit::Full) => {}
+            Err(why) => {
+                self.learn_from(&why);
+                self.failed(exit);
+            }
         }
     }
 
@@ -444,6 +508,10 @@ impl Home {
             (trouble, _) => trouble,
         };
         self.circuits.sweep();
+        self.links.renew(self.is_awake());
+        if let Some(home) = self.me.upgrade() {
+            home.refill();
+        }
         self.shared.board.write(|status| status.trouble = trouble);
     }
 }
@@ -547,6 +615,10 @@ fn said_by_exit(code: ResetCode) -> ConnectError {
 fn no_entry(why: &NoLink) -> ConnectError {
     let detail = format!("the overlay is not reachable: {why}");
     ConnectError::new(ConnectErrorKind::Proxy, "destination_unavailable", detail)
+}
+
+fn no_room(why: &NoCircuit) -> ConnectError {
+    ConnectError::new(ConnectErrorKind::Local, "connection_limit_reached", why.to_string())
 }
 
 fn no_path(why: &NoCircuit) -> ConnectError {

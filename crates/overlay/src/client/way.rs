@@ -118,7 +118,9 @@ fn busy() -> ConnectError {
 
 /// A target and what it is kept apart by, as they go from one shard to another.
 impl Wanted {
-    fn new(wish: &ExitWish, isolation: &Isolation, target: &Target) -> Self {
+    /// A flow to `target` through exits of this wish, kept apart by `isolation`.
+    #[must_use]
+    pub fn new(wish: &ExitWish, isolation: &Isolation, target: &Target) -> Self {
         Self {
             wish: wish.clone(),
             listener: isolation.listener.as_deref().unwrap_or_default().to_owned(),

@@ -18,7 +18,8 @@ use shoalway_overlay_proto::link::Link;
 use shoalway_overlay_proto::link::session::Session;
 use shoalway_overlay_proto::link::terms::{Kind, LinkConfig, LinkEvent, Role};
 use shoalway_overlay_proto::opener::{
-    Accept, AcceptFault, Binding, EXPORTER_LABEL, EntryKey, LinkSecrets, NodeAuth, OpenerAsk, seal_opener,
+    Accept, AcceptFault, Binding, EXPORTER_LABEL, EntryKey, LinkSecrets, NodeAuth, OpenerAsk, Purpose,
+    seal_opener,
 };
 use shoalway_types::Host;
 use std::rc::Rc;
@@ -129,6 +130,12 @@ pub enum DialFault {
 }
 
 impl DialFault {
+    /// Whether the entry answered, and not as the entry we know.
+    #[must_use]
+    pub const fn turned_away(&self) -> bool {
+        matches!(self, Self::NotAccepted { .. } | Self::Unproven)
+    }
+
     /// Whether nobody listens at the entry's address.
     #[must_use]
     pub fn is_refused(&self) -> bool {
@@ -149,6 +156,24 @@ pub async fn open(
     ask: &Ask<'_>,
     rng: &mut dyn CryptoRng,
 ) -> Result<Opened, DialFault> {
+    open_after(shard, how, ask, &|| None, rng).await
+}
+
+/// As [`open`], with what a session has received asked for when the opener is sealed: a link that is to go on here may
+/// receive until then, and not after.
+///
+/// # Errors
+/// [`DialFault`]
+///
+/// # Cancel safety
+/// Dropping the future closes the connection.
+pub async fn open_after(
+    shard: &Rc<Shard>,
+    how: &Dialing,
+    ask: &Ask<'_>,
+    received: &dyn Fn() -> Option<u64>,
+    rng: &mut dyn CryptoRng,
+) -> Result<Opened, DialFault> {
     if ask.endpoint.binding != BindingKind::Exporter {
         return Err(DialFault::Front);
     }
@@ -166,8 +191,9 @@ pub async fn open(
         drop(visit.get("/", &PAGE_FIELDS, PAGE).await.map_err(DialFault::Visit)?);
     }
     let binding = Binding::Exporter(exported);
+    let opener = told(&ask.opener, received());
     let (opener, secrets) =
-        seal_opener(ask.to, &binding, &ask.opener, rng).map_err(|_unusable| DialFault::Key)?;
+        seal_opener(ask.to, &binding, &opener, rng).map_err(|_unusable| DialFault::Key)?;
     let tunnel = ask_for_tunnel(&mut visit, ask.endpoint, &opener).await?;
     let kind = if ask.node.is_some() { Kind::Trunk } else { Kind::Client };
     let link = Link::new(LinkConfig::new(Role::Dialer, kind), time::moment(), rng);
@@ -196,6 +222,17 @@ pub fn begin(
         Bytes::from(NodeAuth { delegation: *node.delegation, sig }.encode())
     });
     opened.link.open(opened.accept.terms, auth, time::moment()).map_err(|_fault| DialFault::Broken)
+}
+
+/// What an opener says, with another count of what was received.
+const fn told<'a>(ask: &OpenerAsk<'a>, count: Option<u64>) -> OpenerAsk<'a> {
+    let purpose = match (&ask.purpose, count) {
+        (Purpose::New, _) => Purpose::New,
+        (Purpose::Node, _) => Purpose::Node,
+        (Purpose::Resume { key, received: _ }, Some(received)) => Purpose::Resume { key, received },
+        (Purpose::Resume { key, received }, None) => Purpose::Resume { key, received: *received },
+    };
+    OpenerAsk { purpose, session: ask.session, time: ask.time, token: ask.token }
 }
 
 async fn ask_for_tunnel(visit: &mut Visit, endpoint: &Endpoint, opener: &str) -> Result<Tunnel, DialFault> {

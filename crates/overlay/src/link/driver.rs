@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Chunks read in one turn.
 const CHUNKS: usize = 32;
+/// How long the last words of a link may take to leave.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// How long a link whose connection leaves may take.
 const LEAVE_SECONDS: u16 = 30;
 
@@ -37,6 +39,7 @@ pub fn spawn(
         deadline: shard.deadline(),
         pieces: VecDeque::new(),
         last: None,
+        ending: false,
         stream: link.stream(),
     };
     shard.tasks().spawn(driver);
@@ -53,6 +56,8 @@ struct Driver {
     pieces: VecDeque<Bytes>,
     /// The link is over when the pieces are out.
     last: Option<Parting>,
+    /// The deadline is that of the last words.
+    ending: bool,
     /// Which stream of the link this is.
     stream: u32,
 }
@@ -83,8 +88,8 @@ impl Driver {
         if self.link.asked_to_end() {
             return Poll::Ready(Parting::Fault);
         }
-        self.leaving(cx);
         if self.last.is_none() {
+            self.leaving(cx);
             self.time();
             if let Err(why) = self.read(cx) {
                 return Poll::Ready(why);
@@ -97,16 +102,28 @@ impl Driver {
             }
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
-        // What was told while writing may have changed when the machine wants to be woken.
-        self.wait(cx);
+        match self.last {
+            // What was told while writing may have changed when the machine wants to be woken.
+            None => self.wait(cx),
+            Some(why) => return self.goodbye(why, cx),
+        }
         Poll::Pending
+    }
+
+    /// The last words wait for a neighbour that may read no more.
+    fn goodbye(&mut self, why: Parting, cx: &Context<'_>) -> Poll<Parting> {
+        if !self.ending {
+            self.ending = true;
+            self.deadline.after(GOODBYE, Wait::Busy);
+        }
+        self.deadline.poll(cx).map(|_expiry| why)
     }
 
     /// The connection is being drained: the neighbour is told to go elsewhere.
     fn leaving(&mut self, cx: &Context<'_>) {
         if self.carrier.as_mut().is_some_and(|carrier| carrier.poll_leaving(cx).is_ready()) {
             self.carrier = None;
-            self.link.quiet().go_away(Code::ShuttingDown, LEAVE_SECONDS, time::moment());
+            self.link.go_away(Code::ShuttingDown, LEAVE_SECONDS);
         }
     }
 
@@ -121,6 +138,9 @@ impl Driver {
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Parting> {
         for _ in 0..CHUNKS {
+            if self.link.is_frozen() {
+                return Ok(());
+            }
             match self.duplex.receiving().poll_chunk(cx) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Some(Ok(chunk))) => {

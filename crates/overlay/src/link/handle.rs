@@ -76,6 +76,10 @@ pub struct LinkHandle {
     end_asked: Cell<bool>,
     stream: Cell<u32>,
     standing: Cell<bool>,
+    /// GOAWAY went in one direction.
+    leaving: Cell<bool>,
+    /// Nothing is read any more: another stream is about to go on from what was received.
+    frozen: Cell<bool>,
 }
 
 impl LinkHandle {
@@ -90,6 +94,8 @@ impl LinkHandle {
             end_asked: Cell::new(false),
             stream: Cell::new(0),
             standing: Cell::new(true),
+            leaving: Cell::new(false),
+            frozen: Cell::new(false),
         })
     }
 
@@ -169,6 +175,7 @@ impl LinkHandle {
 
     /// Says that the link will end.
     pub fn go_away(&self, code: Code, seconds: u16) {
+        self.leaving.set(true);
         self.machine().go_away(code, seconds, time::moment());
     }
 
@@ -182,6 +189,28 @@ impl LinkHandle {
     #[must_use]
     pub const fn is_standing(&self) -> bool {
         self.standing.get() && !self.ended.get()
+    }
+
+    /// Whether either side has said that the link will end: it takes no circuits any more.
+    #[must_use]
+    pub const fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    /// Reads nothing more of the stream, so that [`LinkHandle::received`] holds until another stream goes on from there
+    /// ([`LinkHandle::put`]), or until [`LinkHandle::thaw`].
+    pub fn freeze(&self) {
+        self.frozen.set(true);
+    }
+
+    /// Reads on.
+    pub fn thaw(&self) {
+        self.frozen.set(false);
+        self.wake();
+    }
+
+    pub(super) const fn is_frozen(&self) -> bool {
+        self.frozen.get()
     }
 
     /// Sequenced bytes received: what is said when the session goes on.
@@ -241,6 +270,8 @@ impl LinkHandle {
     pub fn put(&self, link: Link) {
         self.link.replace(link);
         self.end_asked.set(false);
+        self.leaving.set(false);
+        self.frozen.set(false);
         self.standing.set(true);
     }
 
@@ -285,7 +316,10 @@ impl LinkHandle {
             LinkEvent::NodeAuth(body) => owner.node_auth(self, body),
             LinkEvent::DirGet { kind, number } => owner.dir_get(self, kind, number),
             LinkEvent::DirData { kind, body } => owner.dir_data(self, kind, body),
-            LinkEvent::GoAway { code, seconds } => owner.go_away(self, code, seconds),
+            LinkEvent::GoAway { code, seconds } => {
+                self.leaving.set(true);
+                owner.go_away(self, code, seconds);
+            }
             LinkEvent::Created { circ, body } => {
                 if let Some(owner) = self.owner_of(circ) {
                     owner.created(body);

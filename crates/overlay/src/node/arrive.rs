@@ -40,6 +40,8 @@ pub struct Sessions(Mutex<HashMap<SessionId, Place>>);
 struct Place {
     shard: usize,
     key: ResumeKey,
+    /// The one before: the client may not have learned that its latest opener was accepted.
+    former: Option<ResumeKey>,
 }
 
 impl Sessions {
@@ -56,7 +58,11 @@ impl Sessions {
         match (asked.kind(), &asked.resume) {
             (LinkKind::New, _) => known.is_none() && table.len() < MOST_SESSIONS,
             (LinkKind::Resume, Some(claim)) => {
-                known.map_or(table.len() < MOST_SESSIONS, |place| claim.is_proven(&place.key))
+                let proven = |place: &Place| {
+                    claim.is_proven(&place.key)
+                        || place.former.as_ref().is_some_and(|key| claim.is_proven(key))
+                };
+                known.map_or(table.len() < MOST_SESSIONS, proven)
             }
             (LinkKind::Resume, None) => false,
             (LinkKind::Node, _) => true,
@@ -64,8 +70,9 @@ impl Sessions {
     }
 
     fn note(&self, session: SessionId, shard: usize, secrets: &LinkSecrets) {
-        let place = Place { shard, key: secrets.resume_key().clone() };
-        self.table().insert(session, place);
+        let mut table = self.table();
+        let former = table.remove(&session).map(|place| place.key);
+        table.insert(session, Place { shard, key: secrets.resume_key().clone(), former });
     }
 
     fn home(&self, session: SessionId) -> Option<usize> {

@@ -132,6 +132,9 @@ impl Node {
 }
 
 fn hand_on(relay: &Rc<Relay>, trunk: &Rc<LinkHandle>, inner: Bytes, group: u32) {
+    if relay.has_ended() {
+        return;
+    }
     match trunk.create(inner, group, relay.back(), &mut chance::rng()) {
         Ok(circ) => relay.joined(trunk, circ),
         Err(NotTaken::Full) => relay.refuse(Code::Busy),

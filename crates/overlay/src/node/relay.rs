@@ -8,7 +8,7 @@ use crate::link::{CircuitOwner, LinkHandle};
 use bytes::{Bytes, BytesMut};
 use shoalway_overlay_proto::layer::{Layer, RelayLayer};
 use shoalway_overlay_proto::link::terms::{CircId, Code};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// One side of a pair: a circuit on a link.
@@ -23,6 +23,8 @@ pub struct Relay {
     front: Side,
     /// Towards the exit, once the link there has taken it.
     back: RefCell<Option<Side>>,
+    /// Whether the front is gone: nobody is there for what comes from the back.
+    ended: Cell<bool>,
     /// In paths of three hops.
     layer: RefCell<Option<RelayLayer>>,
 }
@@ -34,6 +36,7 @@ impl Relay {
         let relay = Rc::new(Self {
             front: Side { link: Rc::clone(link), circ },
             back: RefCell::new(None),
+            ended: Cell::new(false),
             layer: RefCell::new(layer),
         });
         link.own(circ, Rc::new(Front(Rc::clone(&relay))));
@@ -51,8 +54,15 @@ impl Relay {
         *self.back.borrow_mut() = Some(Side { link: Rc::clone(link), circ });
     }
 
+    /// Whether it was given up before it was joined to the next node.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
     /// There is no way on.
     pub fn refuse(&self, code: Code) {
+        self.ended.set(true);
         self.front.link.destroy(self.front.circ, code);
     }
 
@@ -98,6 +108,7 @@ impl CircuitOwner for Front {
     fn writable(&self) {}
 
     fn destroyed(&self, code: Code) {
+        self.0.ended.set(true);
         self.0.end_back(code);
     }
 }

@@ -6,8 +6,14 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
     reason = "a test fails by panicking"
 )]
 
+mod faults;
 mod flows;
+mod origins;
+mod spread;
+mod stock;
+mod street;
 mod town;

@@ -1,15 +1,16 @@
 //! A network of nodes on this machine, as a lab: directory, entries, exits, and a client that was invited.
 
+use crate::street::Street;
 use shoalway_http::answer::Answer;
 use shoalway_http::h1::ServerConfig;
 use shoalway_http::h2::claim::Claim;
 use shoalway_http::h2::{Form, ServerH2};
 use shoalway_http::service::{Failed, Next, Service, Settled, Tunnel};
 use shoalway_net::admission::Admitted;
-use shoalway_net::connect::{Connect, Isolation, Session};
+use shoalway_net::connect::{Connect, ConnectError, Isolation, Session};
 use shoalway_net::dialer::{DialConfig, Dialer};
 use shoalway_net::egress_guard::{EgressGuard, Reach};
-use shoalway_net::resolver::{Resolver, ResolverConfig};
+use shoalway_net::resolver::Resolver;
 use shoalway_net::shard::Shard;
 use shoalway_net::stream::{Io, Stream};
 use shoalway_net::tls::Roots;
@@ -24,6 +25,7 @@ use shoalway_overlay::link::dial::Dialing;
 use shoalway_overlay::node::NodePlan;
 use shoalway_overlay::node::arrive::Sessions;
 use shoalway_overlay::{chance, time};
+use shoalway_overlay_proto::UnixTime;
 use shoalway_overlay_proto::create::{CreateKey, KemKeys};
 use shoalway_overlay_proto::descriptor::{
     BindingKind, Descriptor, Endpoint, KEM_ACCEPTED_SECONDS, KemOffer, NO_COUNTRY, PolicyRule,
@@ -37,14 +39,15 @@ use shoalway_overlay_proto::opener::{GateKeeper, LinkKeyPair};
 use shoalway_overlay_proto::path::{Entries, ExitWish};
 use shoalway_overlay_proto::snapshot::{Contents, Draft};
 use shoalway_overlay_proto::spread::Spread;
-use shoalway_types::Target;
 use shoalway_types::wallet::Address;
+use shoalway_types::{DomainName, Target};
 use shoalway_wallet::WalletKey;
 use shoalway_wire::http1::compose::Edits;
 use shoalway_wire::http1::request::RequestView;
 use shoalway_wire::http1::response::ResponseView;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -61,11 +64,41 @@ pub(crate) struct Wants {
     pub(crate) spread: Spread,
     pub(crate) active: usize,
     pub(crate) stock: usize,
+    pub(crate) optimistic: bool,
+    /// How long bytes take on the way to an entry.
+    pub(crate) delay: Duration,
+    /// How old the snapshot is.
+    pub(crate) age: Duration,
+    /// Which ports the exits connect to.
+    pub(crate) policy: Vec<PolicyRule>,
+    /// Which addresses the exits connect to.
+    pub(crate) reach: Reach,
+    /// Names that the exits can resolve; all are this machine.
+    pub(crate) names: Vec<String>,
+    /// Of one operator each by default; else all nodes of one, and no lab.
+    pub(crate) one_operator: bool,
+    /// The shard on which the client's links live.
+    pub(crate) home: usize,
 }
 
 impl Default for Wants {
     fn default() -> Self {
-        Self { entries: 1, exits: 1, hops: 2, spread: Spread::Host, active: 4, stock: 0 }
+        Self {
+            entries: 1,
+            exits: 1,
+            hops: 2,
+            spread: Spread::Host,
+            active: 4,
+            stock: 0,
+            optimistic: false,
+            delay: Duration::ZERO,
+            age: Duration::ZERO,
+            policy: vec![PolicyRule::ALLOW_ALL],
+            reach: Reach::Only { public: true, private: true, loopback: true },
+            names: Vec::new(),
+            one_operator: false,
+            home: 0,
+        }
     }
 }
 
@@ -73,12 +106,14 @@ impl Default for Wants {
 pub(crate) struct TownNode {
     pub(crate) address: Address,
     pub(crate) plan: Arc<NodePlan>,
-    pub(crate) serving: tokio::task::JoinHandle<()>,
-    roles: Roles,
-    library: Arc<Library>,
-    delegation: Delegation,
-    endpoint: Endpoint,
-    gate: [u8; 32],
+    pub(crate) street: Street,
+    pub(crate) roles: Roles,
+    pub(crate) library: Arc<Library>,
+    pub(crate) delegation: Delegation,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) gate: [u8; 32],
+    pub(crate) link_gate: [u8; 32],
+    pub(crate) door: Arc<Door>,
 }
 
 /// The town.
@@ -86,14 +121,18 @@ pub(crate) struct Town {
     pub(crate) nodes: Vec<TownNode>,
     pub(crate) overlay: Overlay,
     pub(crate) way: Rc<dyn Connect>,
+    pub(crate) common: Common,
 }
 
 /// The site that everybody else sees.
 struct Cover;
 
 impl Service for Cover {
-    fn decide(&mut self, _shard: &Rc<Shard>, _request: RequestView<'_>) -> Next {
-        Next::Answer(Answer::plain(200, "text/plain", "a page"))
+    fn decide(&mut self, _shard: &Rc<Shard>, request: RequestView<'_>) -> Next {
+        match request.raw_target() {
+            b"/" => Next::Answer(Answer::plain(200, "text/plain", "a page")),
+            _ => Next::Answer(Answer::plain(404, "text/plain", "no such page")),
+        }
     }
 
     fn session(&self) -> Session {
@@ -118,16 +157,18 @@ impl Service for Cover {
 }
 
 /// What all nodes have in common.
-struct Common {
-    network: Network,
+pub(crate) struct Common {
+    pub(crate) network: Network,
     network_file: String,
     directory_keys: Vec<SecretKey>,
     ca: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
     resolver: Resolver,
+    /// When the snapshot was made.
+    born: UnixTime,
 }
 
 impl Common {
-    fn new() -> Self {
+    fn new(wants: &Wants) -> Self {
         let directory_keys: Vec<SecretKey> = (1..=3).map(|n| SecretKey::from_seed(&[n; 32])).collect();
         let terms = NetworkTerms {
             version: 1,
@@ -147,21 +188,23 @@ impl Common {
         let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let ca = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
-        let config = ResolverConfig { cache_entries: 0, ..ResolverConfig::default() };
-        let resolver = Resolver::new(config, tokio::runtime::Handle::current()).unwrap();
-        Self { network, network_file, directory_keys, ca, resolver }
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let names: Vec<(DomainName, IpAddr)> =
+            wants.names.iter().map(|name| (DomainName::parse(name).unwrap(), here)).collect();
+        let resolver = Resolver::of_table(&names, tokio::runtime::Handle::current());
+        let born = time::unix().minus(wants.age.as_secs());
+        Self { network, network_file, directory_keys, ca, resolver, born }
     }
 
-    fn dialer(&self) -> Dialer {
-        let reach = Reach::Only { public: true, private: true, loopback: true };
+    fn dialer(&self, reach: Reach) -> Dialer {
         let guard = Arc::new(EgressGuard::new(reach, Vec::new(), Vec::new()));
         Dialer::new(self.resolver.clone(), guard, DialConfig::default())
     }
 
-    fn dialing(&self) -> Dialing {
+    pub(crate) fn dialing(&self) -> Dialing {
         let roots = Roots::Pem(self.ca.pem().into_bytes());
         Dialing {
-            dialer: self.dialer(),
+            dialer: self.dialer(Reach::Only { public: true, private: true, loopback: true }),
             tls: LinkTls::new(&roots).unwrap(),
             patience: Duration::from_secs(10),
         }
@@ -179,25 +222,58 @@ impl Common {
 impl Town {
     /// Builds it. All nodes know one snapshot.
     pub(crate) async fn build(shard: &Rc<Shard>, wants: &Wants) -> Self {
-        let common = Common::new();
+        let common = Common::new(wants);
         let mut nodes = Vec::new();
         for n in 0..wants.entries {
-            nodes.push(TownNode::open(shard, &common, 10 + n, Roles::ENTRY).await);
+            nodes.push(TownNode::open(shard, &common, wants, 10 + n, Roles::ENTRY).await);
         }
         if wants.hops == 3 {
-            nodes.push(TownNode::open(shard, &common, 90, Roles::MIDDLE).await);
+            nodes.push(TownNode::open(shard, &common, wants, 90, Roles::MIDDLE).await);
         }
         for n in 0..wants.exits {
-            nodes.push(TownNode::open(shard, &common, 100 + n, Roles::EXIT).await);
+            nodes.push(TownNode::open(shard, &common, wants, 100 + n, Roles::EXIT).await);
         }
         let snapshot = common.snapshot(&nodes);
         for node in &nodes {
             node.library.learn_network_file(common.network_file.as_bytes()).unwrap();
-            node.library.learn_snapshot(&snapshot.clone().into(), &[], time::unix()).unwrap();
+            node.library.learn_snapshot(&snapshot.clone().into(), &[], common.born).unwrap();
         }
-        let overlay = common.client(wants, &nodes);
+        let entries: Vec<&TownNode> = nodes.iter().filter(|node| node.roles.contains(Roles::ENTRY)).collect();
+        let overlay = common.client(wants, &entries);
         let way = overlay.way(overlay.shared().plan.exits.clone()).on(shard);
-        Self { nodes, overlay, way }
+        Self { nodes, overlay, way, common }
+    }
+
+    /// The nodes of a role, in the order they were built.
+    pub(crate) fn of(&self, role: Roles) -> Vec<&TownNode> {
+        self.nodes.iter().filter(|node| node.roles.contains(role)).collect()
+    }
+
+    /// The only entry.
+    pub(crate) fn entry(&self) -> &TownNode {
+        self.of(Roles::ENTRY)[0]
+    }
+
+    /// A node by its wallet.
+    pub(crate) fn node(&self, address: Address) -> &TownNode {
+        self.nodes.iter().find(|node| node.address == address).unwrap()
+    }
+
+    /// Connects to a target as a user.
+    pub(crate) async fn connect(&self, target: &str, user: &str) -> Result<Stream, ConnectError> {
+        let session = Self::session(target, user);
+        self.way.connect(&session).await.map(|connected| connected.stream)
+    }
+
+    /// The exits that the flows so far left by, oldest first.
+    pub(crate) fn exits_of_flows(&self) -> Vec<Address> {
+        self.overlay.shared().board.read().flows.iter().map(|flow| flow.exit).collect()
+    }
+
+    /// Circuits that were answered by all exits.
+    pub(crate) fn circuits(&self) -> u64 {
+        let exits = self.nodes.iter().filter_map(|node| node.plan.exit.as_ref());
+        exits.map(|exit| exit.counters.circuits.load(Relaxed)).sum()
     }
 
     /// A session to a target, kept apart by a user.
@@ -225,16 +301,17 @@ impl Common {
             members: Vec::new(),
             affinity: String::new(),
         };
-        let mut draft = Draft::new(&self.network, None, time::unix(), contents).unwrap();
+        let mut draft = Draft::new(&self.network, None, self.born, contents).unwrap();
         for key in self.directory_keys.iter().take(2) {
             assert!(draft.sign(&self.network, key));
         }
         draft.encode()
     }
 
-    fn client(&self, wants: &Wants, nodes: &[TownNode]) -> Overlay {
-        let entries = nodes.iter().filter(|node| node.roles.contains(Roles::ENTRY));
+    /// A client that was invited to these nodes.
+    pub(crate) fn client(&self, wants: &Wants, entries: &[&TownNode]) -> Overlay {
         let invited = entries
+            .iter()
             .map(|node| InvitedEntry {
                 node: node.address,
                 link_key: *node.plan.keys.load().link.public(),
@@ -251,18 +328,25 @@ impl Common {
             dialing: self.dialing(),
             state: None,
             kept: Entries::default(),
-            optimistic: false,
+            optimistic: wants.optimistic,
             stock: wants.stock,
-            home: 0,
+            home: wants.home,
         })
     }
 }
 
 impl TownNode {
-    async fn open(shard: &Rc<Shard>, common: &Common, number: u8, roles: Roles) -> Self {
+    /// Opens a node; its wallet and its gates follow from its number.
+    pub(crate) async fn open(
+        shard: &Rc<Shard>,
+        common: &Common,
+        wants: &Wants,
+        number: u8,
+        roles: Roles,
+    ) -> Self {
         let wallet = WalletKey::from_secret(&[number; 32]).unwrap();
         let node_key = SecretKey::from_seed(&[number; 32]);
-        let now = time::unix();
+        let now = common.born;
         let terms = DelegationTerms {
             node: wallet.address(),
             node_key: node_key.public(),
@@ -274,16 +358,18 @@ impl TownNode {
         let network = *common.network.id();
         let delegation = wallet.delegate(&network, terms).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let delay = if roles.contains(Roles::ENTRY) { wants.delay } else { Duration::ZERO };
+        let street = Street::to(listener.local_addr().unwrap(), delay).await;
         let sni = format!("n{number}.town.example");
         let endpoint = Endpoint {
-            address: listener.local_addr().unwrap(),
+            address: street.addr,
             sni: sni.clone(),
             path: PATH.to_owned(),
             cookie: COOKIE.to_owned(),
             binding: BindingKind::Exporter,
         };
         let seed = Secret::random(&mut chance::rng());
-        let until = now.plus(KEM_ACCEPTED_SECONDS);
+        let until = time::unix().plus(KEM_ACCEPTED_SECONDS);
         let kem = CreateKey::new(&seed, until, &mut chance::rng()).unwrap();
         let offer = KemOffer { not_before: now, key: Box::new(*kem.secret().public().bytes()) };
         let mut kems = KemKeys::default();
@@ -298,17 +384,18 @@ impl TownNode {
             node: wallet.address(),
             seq: 1,
             published: now,
-            expires: now.plus(20 * 3_600),
+            expires: now.plus(29 * 3_600),
             protocols: 1,
             kems: vec![offer],
             link_key: *link.public(),
             link_gate,
-            operator: wallet.address(),
+            operator: if wants.one_operator { Address([7; 20]) } else { wallet.address() },
             family: Vec::new(),
             country: NO_COUNTRY,
             asn: 0,
             kibps: 1_000,
             endpoints: vec![endpoint.clone()],
+            // What it says and what it does may differ.
             policy: vec![PolicyRule::ALLOW_ALL],
         };
         let keys = NodeKeys {
@@ -326,9 +413,11 @@ impl TownNode {
         let keys: SharedKeys = Arc::new(arc_swap::ArcSwap::from_pointee(keys));
         let exit = roles.contains(Roles::EXIT).then(|| {
             Arc::new(ExitPlan {
-                dialer: common.dialer(),
+                dialer: common.dialer(wants.reach),
                 leave_from: None,
-                policy: vec![PolicyRule::ALLOW_ALL],
+                own: Vec::new(),
+                closed: std::sync::atomic::AtomicBool::default(),
+                policy: wants.policy.clone(),
                 counters: ExitCounters::default(),
             })
         });
@@ -342,19 +431,14 @@ impl TownNode {
             sessions: Sessions::default(),
         });
         let door = Arc::new(Door::new(keys, PATH, COOKIE, Arc::clone(&plan) as Arc<dyn Welcome>));
-        let serving = serve(shard, listener, common.tls(&sni), sni, door);
-        Self { address: wallet.address(), plan, serving, roles, library, delegation, endpoint, gate }
+        serve(shard, listener, common.tls(&sni), sni, Arc::clone(&door));
+        let address = wallet.address();
+        Self { address, plan, street, roles, library, delegation, endpoint, gate, link_gate, door }
     }
 }
 
-/// Accepts for ever; aborting it closes the port, and the connections stay.
-fn serve(
-    shard: &Rc<Shard>,
-    listener: TcpListener,
-    tls: TlsServer,
-    sni: String,
-    door: Arc<Door>,
-) -> tokio::task::JoinHandle<()> {
+/// Accepts for ever.
+fn serve(shard: &Rc<Shard>, listener: TcpListener, tls: TlsServer, sni: String, door: Arc<Door>) {
     let shard = Rc::clone(shard);
     tokio::task::spawn_local(async move {
         loop {
@@ -383,5 +467,5 @@ fn serve(
                 shard.tasks().spawn(server.with_claims(peer, Box::new(of)));
             });
         }
-    })
+    });
 }
