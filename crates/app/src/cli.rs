@@ -15,6 +15,7 @@ mod exec;
 mod exit;
 mod generated;
 mod key;
+mod lab;
 mod listening;
 mod output;
 mod reverse;
@@ -25,6 +26,7 @@ mod why;
 pub use certs::{CaCommand, CertCommand, StorageArgs};
 pub use exit::Exit;
 pub use key::KeyCommand;
+pub use lab::LabArgs;
 pub use output::Output;
 pub use translate::{Translated, translate};
 
@@ -105,6 +107,8 @@ pub enum Command {
     /// Make, back up and use the wallets of nodes
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Run a whole network of the overlay on this machine, for trying it out
+    Lab(LabArgs),
     /// Print the completions for a shell
     Completions {
         /// Which shell
@@ -268,6 +272,8 @@ pub enum Service {
     Cert(Box<Request>, CertAsk),
     /// Whether the running proxy is ready.
     Healthcheck(Box<Request>),
+    /// Run a lab.
+    Lab(Box<LabArgs>, Surroundings),
 }
 
 /// What became of a command.
@@ -316,6 +322,9 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &Output) -> io::Resul
         Some(Command::Exec(args)) => exec::exec(&args, &request, output)?,
         Some(Command::Config(command)) => config_commands::config(&command, &request, output)?,
         Some(Command::Key(command)) => key::key(&command, &request, output)?,
+        Some(Command::Lab(args)) => {
+            return Ok(Outcome::Service(Service::Lab(Box::new(args), surroundings.clone())));
+        }
         Some(Command::Completions { shell }) => generated::completions(shell, output)?,
         Some(Command::Man { dir }) => generated::man(dir.as_deref(), output)?,
         Some(Command::Version) => generated::version(output)?,

@@ -1,7 +1,7 @@
 //! Shoalway's program: its configuration, its command line, and how the parts are put together.
 //!
 //! What is where: [`config`] and [`cli`] are what users see; [`run`] opens everything and [`wiring`] says what the
-//! parts are made of; [`cert`] keeps certificates; [`control`] and [`reload`] are the program's life; [`log`],
+//! parts are made of; [`cert`] keeps certificates; [`lab`] is a whole network for trying out; [`control`] and [`reload`] are the program's life; [`log`],
 //! [`metrics`] and [`admin`] tell about it; [`operate`] asks a running one. Only this crate knows the file format, the environment and the command line.
 
 pub mod config;
@@ -9,6 +9,8 @@ pub mod config;
 pub mod cli;
 
 pub mod start;
+
+pub mod lab;
 
 pub mod cert;
 
@@ -41,6 +43,7 @@ pub fn serve(service: Service, output: Output) -> io::Result<Exit> {
         Service::Drain(request) => operate::drain(&request, output),
         Service::Cert(request, ask) => operate::cert(&ask, &request, output),
         Service::Upstream(request, command) => operate::upstream(&command, &request, output),
+        Service::Lab(args, surroundings) => lab::run((*args).into(), &surroundings, output),
         Service::Healthcheck(request) => operate::healthcheck(&request, output),
     }
 }
