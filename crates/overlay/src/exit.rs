@@ -24,10 +24,10 @@ use shoalway_overlay_proto::link::dir::{DirGet, DirKind};
 use shoalway_overlay_proto::link::terms::{CircId, Code};
 use shoalway_overlay_proto::record::Suite;
 use shoalway_types::Target;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -48,6 +48,10 @@ pub struct ExitPlan {
     pub leave_from: Option<IpAddr>,
     /// Which ports.
     pub policy: Vec<PolicyRule>,
+    /// Addresses of this machine, which nobody reaches through it.
+    pub own: Vec<IpAddr>,
+    /// It takes no new streams: it is drained, or has carried all it may this month.
+    pub closed: AtomicBool,
     /// What it did.
     pub counters: ExitCounters,
 }
@@ -120,6 +124,10 @@ impl PortOwner for ExitSide {
             // The machine answers these itself.
             Destination::Directory => return port.refuse(stream, ResetCode::NotSupported),
         };
+        if self.plan.closed.load(Relaxed) {
+            self.plan.counters.refused.fetch_add(1, Relaxed);
+            return port.refuse(stream, ResetCode::Limit);
+        }
         if !self.plan.permits(target.port) {
             self.plan.counters.refused.fetch_add(1, Relaxed);
             return port.refuse(stream, ResetCode::Policy);
@@ -147,11 +155,15 @@ impl PortOwner for ExitSide {
 impl ExitPlan {
     /// Connects a stream and carries its bytes to the end.
     async fn serve(&self, shard: &Rc<Shard>, port: &Rc<Port>, stream: StreamId, target: &Target) {
+        let allow = |addr: SocketAddr| match self.own.contains(&addr.ip().to_canonical()) {
+            true => Err("the exit itself".to_owned()),
+            false => Ok(()),
+        };
         let dial = Dial {
             // Nobody of this machine: the guard lets those reach more.
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             target,
-            allow: &|_addr| Ok(()),
+            allow: &allow,
             deadline: Instant::now() + CONNECT,
             bind: self.leave_from,
         };

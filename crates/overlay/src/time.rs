@@ -25,6 +25,13 @@ pub fn unix() -> UnixTime {
     UnixTime(clock::wall_ms() / 1_000)
 }
 
+/// The wall clock, for threads that are no shards: they have no turns, and may sleep for hours between two looks.
+#[must_use]
+pub fn unix_now() -> UnixTime {
+    clock::new_turn();
+    unix()
+}
+
 /// How long it is until a moment; zero when it has passed.
 #[must_use]
 pub fn until(at: Moment) -> Duration {

@@ -255,8 +255,8 @@ impl Publisher {
     /// Publishes every hour, and soon when there is somebody new, as long as it is polled.
     pub async fn run(self: Arc<Self>) {
         loop {
-            let published = match self.look_at_draft(time::unix()) {
-                Ok(None) if self.is_due(time::unix()) => self.publish(time::unix()).map(Some),
+            let published = match self.look_at_draft(time::unix_now()) {
+                Ok(None) if self.is_due(time::unix_now()) => self.publish(time::unix_now()).map(Some),
                 other => other,
             };
             match published {
@@ -273,7 +273,7 @@ impl Publisher {
                 () = tokio::time::sleep(LOOK) => {}
                 () = self.news.notified() => {
                     tokio::time::sleep(GATHER + Duration::from_millis(chance::rng().next_u64() % 250)).await;
-                    if let Err(error) = self.publish(time::unix()) {
+                    if let Err(error) = self.publish(time::unix_now()) {
                         tracing::warn!(%error, "no snapshot was published");
                     }
                 }

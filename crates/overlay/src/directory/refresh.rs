@@ -26,6 +26,7 @@ use shoalway_overlay_proto::snapshot::SignedHeader;
 use shoalway_types::wallet::Address;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -57,6 +58,8 @@ pub struct Refresh {
     pub told: Vec<InvitedEntry>,
     /// How the last visit went.
     pub last: LastVisit,
+    /// Whether it goes there by itself already.
+    pub started: AtomicBool,
 }
 
 /// How the last visit went, for the operator.
@@ -103,6 +106,9 @@ struct Place {
 impl Refresh {
     /// Visits every hour, as a task of the shard; it ends with the shard or when nobody else holds this value.
     pub fn start(self: &Arc<Self>, shard: &Rc<Shard>) {
+        if self.started.swap(true, Relaxed) {
+            return;
+        }
         let (me, shard) = (Arc::downgrade(self), Rc::downgrade(shard));
         let tasks = shard.upgrade();
         let Some(tasks) = tasks.as_ref().map(|shard| shard.tasks().clone()) else { return };

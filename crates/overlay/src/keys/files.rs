@@ -53,6 +53,7 @@ pub enum FileError {
 impl FileError {
     /// That it is damaged.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "an error or a text, whichever it was")]
     pub fn damaged(path: &Path, why: impl ToString) -> Self {
         Self::Damaged { path: path.to_owned(), why: why.to_string() }
     }

@@ -19,7 +19,9 @@ use shoalway_overlay_proto::descriptor::{
     DESCRIPTOR_MOST_SECONDS, Descriptor, DescriptorError, Endpoint, KEMS_MOST, PolicyRule,
 };
 use shoalway_overlay_proto::identity::ed25519::SecretKey;
-use shoalway_overlay_proto::identity::{DELEGATION_BYTES, Delegation, DelegationError, DelegationTerms};
+use shoalway_overlay_proto::identity::{
+    DELEGATION_BYTES, Delegation, DelegationError, DelegationTerms, Roles,
+};
 use shoalway_overlay_proto::opener::GateKeeper;
 use shoalway_types::wallet::Address;
 use std::path::{Path, PathBuf};
@@ -48,8 +50,9 @@ pub struct NodeFacts {
     pub kibps: u32,
     /// Where links are taken.
     pub endpoints: Vec<Endpoint>,
-    /// Whether everybody is told of these; an unlisted entry is found by invitation alone.
-    pub listed: bool,
+    /// Whether everybody is told of these; an unlisted entry is found by invitation alone. None: unless it is an entry and
+    /// nothing else.
+    pub listed: Option<bool>,
     /// Ports an exit connects to.
     pub policy: Vec<PolicyRule>,
 }
@@ -249,7 +252,7 @@ impl NodeLife {
         let mut pause = pause();
         loop {
             tokio::time::sleep(pause).await;
-            pause = match self.turn(time::unix()) {
+            pause = match self.turn(time::unix_now()) {
                 Ok(()) => self::pause(),
                 Err(error) => {
                     tracing::warn!(%error, "the node's keys were not renewed");
@@ -312,6 +315,8 @@ fn descriptor(
     let seq = store.next_seq(now)?;
     let offered = store.kems.iter().rev().filter(|key| key.offer.is_offered(now)).take(KEMS_MOST);
     let gate = store.gates.of_slot(GateKeeper::LINK_GATE);
+    let roles = identity.terms.roles;
+    let listed = facts.listed.unwrap_or(roles != Roles::ENTRY);
     let descriptor = Descriptor {
         network: *network,
         node: identity.terms.node,
@@ -327,8 +332,8 @@ fn descriptor(
         country: facts.country,
         asn: facts.asn,
         kibps: facts.kibps,
-        endpoints: if facts.listed { facts.endpoints.clone() } else { Vec::new() },
-        policy: facts.policy.clone(),
+        endpoints: if listed { facts.endpoints.clone() } else { Vec::new() },
+        policy: if roles.contains(Roles::EXIT) { facts.policy.clone() } else { Vec::new() },
     };
     Ok(descriptor.sign(&identity.node_key)?.into())
 }

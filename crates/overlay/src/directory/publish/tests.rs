@@ -96,7 +96,7 @@ impl Lab {
             asn: 0,
             kibps: 1,
             endpoints: vec![endpoint],
-            listed,
+            listed: Some(listed),
             policy: vec![PolicyRule::ALLOW_ALL],
         };
         let life = NodeLife::open(self.id, true, facts, files, NOW).unwrap();

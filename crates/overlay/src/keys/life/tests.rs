@@ -5,7 +5,6 @@ use crate::keys::store::tests::Folder;
 use shoalway_overlay_proto::descriptor::{
     DescriptorChecks, KEM_ACCEPTED_SECONDS, NO_COUNTRY, SignedDescriptor,
 };
-use shoalway_overlay_proto::identity::Roles;
 use std::fs;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -21,7 +20,7 @@ fn facts() -> NodeFacts {
         asn: 0,
         kibps: 1_024,
         endpoints: Vec::new(),
-        listed: true,
+        listed: None,
         policy: vec![PolicyRule::ALLOW_ALL],
     }
 }
@@ -156,7 +155,7 @@ fn an_unlisted_entry_publishes_no_place() {
         cookie: "sid".to_owned(),
         binding: shoalway_overlay_proto::descriptor::BindingKind::Exporter,
     };
-    for (listed, wanted) in [(true, 1), (false, 0)] {
+    for (listed, wanted) in [(Some(true), 1), (Some(false), 0), (None, 0)] {
         let facts = NodeFacts { endpoints: vec![endpoint.clone()], listed, ..facts() };
         let life = NodeLife::open(NETWORK, false, facts, files.clone(), NOW).unwrap();
         assert_eq!(read(&life, NOW).endpoints.len(), wanted);
