@@ -12,8 +12,9 @@ import sys
 
 import check_directory
 import check_links
+import check_spread
 
-CHECKS = check_directory.CHECKS | check_links.CHECKS
+CHECKS = check_directory.CHECKS | check_links.CHECKS | check_spread.CHECKS
 
 
 def main():
