@@ -1,14 +1,18 @@
 //! The published CREATEs and CREATEDs: sealed by `hpke`'s own X-Wing, which takes stated randomness, read by ours.
 
 use super::client::build_with;
-use super::*;
+use super::{CreateKey, CreatedTerms, HopKey, KemKeys, Offer, Opened, RelayRequest, Suites};
 use crate::UnixTime;
+use crate::circuit::terms::CircuitTerms;
 use crate::kdf::hash;
 use crate::layer::{LayerKeys, RelayLayer};
+use crate::record::Suite;
 use crate::vectors::{Stated, assert_published, hex, named};
 use crate::xwing::XWingSecret;
 use hpke::kem::XWing as Stately;
 use serde_json::{Value, json};
+use shoalway_types::wallet::Address;
+use std::time::Duration;
 
 const TOKEN: &[u8] = b"a token for the exit";
 
