@@ -10,6 +10,8 @@
 //! | `POST /upstreams` | no | yes | 200 with the upstream, or 400, 404, 409 with the error |
 //! | `GET /certs` | no | yes | JSON: every certificate that is kept, with its last error |
 //! | `POST /certs` | no | yes | 200 when renewed or rehearsed, or 400, 404, 409 with the error |
+//! | `GET /overlay/HOST` | no | yes | JSON: through which exits flows to a host went |
+//! | `POST /node/drain` | no | yes | 202; the exit takes no new streams, or 404 |
 //! | `POST /reload` | no | yes | 200, or 422 with the report |
 //! | `POST /drain` | no | yes | 202; the program ends when its work is done |
 //!
@@ -28,10 +30,11 @@ pub use status::status;
 
 use crate::cert::CertKeeper;
 use crate::metrics;
+use crate::node::{Overlaid, shown};
 use crate::run::board::{Board, State as Phase};
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -43,6 +46,7 @@ use socket::ControlSocket;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -75,6 +79,7 @@ struct Shared {
     board: Arc<Board>,
     commands: mpsc::Sender<Command>,
     certs: Arc<ArcSwapOption<CertKeeper>>,
+    overlaid: Arc<ArcSwap<Overlaid>>,
 }
 
 /// The admin port and the control socket, as tasks that end with this value.
@@ -97,7 +102,7 @@ impl Admin {
     /// Nothing is open yet. Must be made and used within the control runtime.
     #[must_use]
     pub fn new(board: Arc<Board>, commands: mpsc::Sender<Command>) -> Self {
-        let shared = Shared { board, commands, certs: Arc::default() };
+        let shared = Shared { board, commands, certs: Arc::default(), overlaid: Arc::default() };
         Self { shared, tasks: JoinSet::new(), ending: watch::Sender::new(false), port: None, socket: None }
     }
 
@@ -138,7 +143,9 @@ impl Admin {
                     .route("/reload", post(reload))
                     .route("/drain", post(drain))
                     .route("/certs", get(certs_page).post(act_on_cert))
-                    .route("/upstreams", post(change_upstream));
+                    .route("/upstreams", post(change_upstream))
+                    .route("/overlay/{host}", get(flows_page))
+                    .route("/node/drain", post(drain_node));
                 let service = obeying.with_state(self.shared.clone());
                 let end = self.told_to_end();
                 let task = self.tasks.spawn(async move {
@@ -172,6 +179,11 @@ impl Admin {
     /// Who keeps certificates from now on, if anybody.
     pub fn set_certs(&self, keeper: Option<Arc<CertKeeper>>) {
         self.shared.certs.store(keeper);
+    }
+
+    /// The overlay's parts from now on.
+    pub fn set_overlaid(&self, parts: Overlaid) {
+        self.shared.overlaid.store(Arc::new(parts));
     }
 
     /// The address the port was asked for, if there is one.
@@ -213,21 +225,31 @@ async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
         Phase::Starting | Phase::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
     let missing = certs::missing(shared.certs.load().as_deref());
-    (code, format!("{}\n{missing}", state.word()))
+    let cut_off = shared.overlaid.load().overlay.as_deref().is_some_and(shown::is_cut_off);
+    let cut_off = if cut_off { "the overlay has no entry or no directory at present\n" } else { "" };
+    (code, format!("{}\n{missing}{cut_off}", state.word()))
 }
 
 async fn metrics_page(State(shared): State<Shared>) -> Response {
     let page = metrics::render(&shared.board)
-        + &metrics::certificates(&certs::listed(shared.certs.load().as_deref()));
+        + &metrics::certificates(&certs::listed(shared.certs.load().as_deref()))
+        + &metrics::overlay(&shared.overlaid.load());
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response()
 }
 
 async fn status_page(State(shared): State<Shared>) -> Response {
+    json_answer(StatusCode::OK, &status_of(&shared))
+}
+
+fn status_of(shared: &Shared) -> Value {
     let mut status = status(&shared.board);
     if let Some(object) = status.as_object_mut() {
         object.insert("certificates".to_owned(), certs::brief(shared.certs.load().as_deref()));
+        let (overlay, node) = shown::status(&shared.overlaid.load());
+        object.insert("overlay".to_owned(), overlay);
+        object.insert("node".to_owned(), node);
     }
-    json_answer(StatusCode::OK, &status)
+    status
 }
 
 async fn upstreams_page(State(shared): State<Shared>) -> Response {
@@ -242,6 +264,23 @@ async fn change_upstream(State(shared): State<Shared>, body: Bytes) -> Response 
             json_answer(code, &json!({ "ok": false, "error": error.to_string() }))
         }
     }
+}
+
+async fn flows_page(State(shared): State<Shared>, Path(host): Path<String>) -> Response {
+    json_answer(StatusCode::OK, &shown::flows(&shared.overlaid.load(), &host))
+}
+
+/// The exit takes no new streams; what is under way goes on.
+async fn drain_node(State(shared): State<Shared>) -> Response {
+    let parts = shared.overlaid.load();
+    let Some(exit) = parts.node.as_ref().and_then(|node| node.exit.as_ref()) else {
+        return json_answer(
+            StatusCode::NOT_FOUND,
+            &json!({ "ok": false, "error": "this program is no exit" }),
+        );
+    };
+    exit.closed.store(true, Relaxed);
+    json_answer(StatusCode::ACCEPTED, &status_of(&shared))
 }
 
 async fn reload(State(shared): State<Shared>) -> Response {

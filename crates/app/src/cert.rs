@@ -34,6 +34,7 @@ pub use record::{Complaint, Record};
 pub use renewal::Window;
 pub use settings::{
     Authority, CertSettings, ChallengeKind, LETS_ENCRYPT, LETS_ENCRYPT_STAGING, default_storage,
+    state_directory,
 };
 pub use staple::{Staple, StapleError};
 pub use storage::{Lock, Storage};

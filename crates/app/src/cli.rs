@@ -17,17 +17,23 @@ mod generated;
 mod key;
 mod lab;
 mod listening;
+pub mod network;
+mod node;
 mod output;
 mod reverse;
 mod save;
+pub mod share;
 mod translate;
 mod why;
 
 pub use certs::{CaCommand, CertCommand, StorageArgs};
 pub use exit::Exit;
-pub use key::KeyCommand;
+pub use key::{KeyCommand, keys_directory};
 pub use lab::LabArgs;
+pub use network::NetworkCommand;
+pub use node::NodeCommand;
 pub use output::Output;
+pub use share::{JoinArgs, ShareCommand};
 pub use translate::{Translated, translate};
 
 use crate::config::{Ending, Loaded, Report, Request, Surroundings, load, search};
@@ -109,6 +115,17 @@ pub enum Command {
     Key(KeyCommand),
     /// Run a whole network of the overlay on this machine, for trying it out
     Lab(LabArgs),
+    /// Make and sign the file of a network, for its operator
+    #[command(subcommand)]
+    Network(NetworkCommand),
+    /// Set up a node of the overlay, and look after it
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Invite people, or other nodes, to this node
+    #[command(subcommand)]
+    Share(ShareCommand),
+    /// Take an invitation, from standard input or a file
+    Join(JoinArgs),
     /// Print the completions for a shell
     Completions {
         /// Which shell
@@ -272,6 +289,10 @@ pub enum Service {
     Cert(Box<Request>, CertAsk),
     /// Whether the running proxy is ready.
     Healthcheck(Box<Request>),
+    /// Show what the running node does.
+    NodeStatus(Box<Request>),
+    /// Let the running exit take no new connections.
+    NodeDrain(Box<Request>),
     /// Run a lab.
     Lab(Box<LabArgs>, Surroundings),
 }
@@ -325,6 +346,13 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &Output) -> io::Resul
         Some(Command::Lab(args)) => {
             return Ok(Outcome::Service(Service::Lab(Box::new(args), surroundings.clone())));
         }
+        Some(Command::Network(command)) => network::network(&command, output)?,
+        Some(Command::Node(NodeCommand::Status)) => return service(Service::NodeStatus),
+        Some(Command::Node(NodeCommand::Drain)) => return service(Service::NodeDrain),
+        Some(Command::Node(NodeCommand::Doctor)) => node::doctor(&request, output)?,
+        Some(Command::Node(NodeCommand::Setup(args))) => node::setup(&args, &request, output)?,
+        Some(Command::Share(command)) => share::share(&command, &request, output)?,
+        Some(Command::Join(args)) => share::join(&args, output)?,
         Some(Command::Completions { shell }) => generated::completions(shell, output)?,
         Some(Command::Man { dir }) => generated::man(dir.as_deref(), output)?,
         Some(Command::Version) => generated::version(output)?,

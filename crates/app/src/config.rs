@@ -103,7 +103,8 @@ fn understand(texts: &Texts, surroundings: &Surroundings) -> (Option<Settings>, 
             return (None, View::default(), problems);
         }
     };
-    let forward = written.contains_key("proxy") || (file.sites.is_empty() && file.streams.is_empty());
+    let reverse = !file.sites.is_empty() || !file.streams.is_empty() || file.node.is_some();
+    let forward = written.contains_key("proxy") || file.overlay.is_some() || !reverse;
     if !forward {
         // The default is for a file that says nothing of what to do; it would be shown as if it held.
         file.proxy.listen = Many::default();

@@ -59,7 +59,10 @@ pub async fn control(
     certificates.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = certificates.tick() => running.parts.look_again_at_certificates(),
+            _ = certificates.tick() => {
+                running.parts.look_again_at_certificates();
+                running.parts.overlaid().look_at_gates();
+            }
             _ = signals.hup.recv() => drop(reload(&mut running).await),
             _ = signals.usr1.recv() => reopen(&running),
             _ = signals.term.recv() => break,

@@ -14,6 +14,8 @@ pub mod lab;
 
 pub mod cert;
 
+pub mod node;
+
 pub mod run;
 pub mod wiring;
 
@@ -44,6 +46,8 @@ pub fn serve(service: Service, output: Output) -> io::Result<Exit> {
         Service::Cert(request, ask) => operate::cert(&ask, &request, output),
         Service::Upstream(request, command) => operate::upstream(&command, &request, output),
         Service::Lab(args, surroundings) => lab::run((*args).into(), &surroundings, output),
+        Service::NodeStatus(request) => operate::node(&request, output),
+        Service::NodeDrain(request) => operate::drain_node(&request, output),
         Service::Healthcheck(request) => operate::healthcheck(&request, output),
     }
 }

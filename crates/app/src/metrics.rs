@@ -5,10 +5,12 @@
 //! Numbers are sums over all shards. Not here: counting (`net/counters`), serving (`admin`).
 
 mod certificates;
+mod overlay;
 mod process;
 mod upstreams;
 
 pub(crate) use certificates::certificates;
+pub(crate) use overlay::overlay;
 pub(crate) use process::resident_bytes;
 
 use crate::run::board::{Board, Counted, State};

@@ -5,10 +5,12 @@
 
 mod ask;
 mod certs;
+mod node;
 mod text;
 mod upstreams;
 
 pub use certs::{CertAsk, cert};
+pub use node::{drain_node, flows, node, node_status};
 pub use upstreams::upstream;
 
 use crate::cli::{Exit, Output, show_report};
@@ -41,6 +43,13 @@ pub fn status(request: &Request, output: Output) -> io::Result<Exit> {
             output.json(&value)?;
         } else {
             output.text(&text::status(&value))?;
+            for (key, text) in
+                [("overlay", node::overlay_text as fn(&Value) -> String), ("node", node::node_text)]
+            {
+                if let Some(part) = value.get(key).filter(|part| !part.is_null()) {
+                    output.text(&text(part))?;
+                }
+            }
         }
         Ok(Exit::Ok)
     })

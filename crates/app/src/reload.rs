@@ -145,6 +145,7 @@ async fn swap(running: &mut Running, mut new: Prepared) -> Result<(), StartError
         left: new.built.left,
         forgotten: forgotten(&running.left, &new.change),
         watches: new.built.watches,
+        overlaid: new.built.parts.overlaid().clone(),
     };
     let system = |what| move |source| StartError::System { what, source };
     if let Some(log) = new.log {

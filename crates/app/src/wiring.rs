@@ -8,6 +8,7 @@
 mod certificates;
 mod forward;
 mod names;
+mod overlay;
 mod own_addresses;
 mod rates;
 mod sites;
@@ -17,6 +18,7 @@ mod upstreams;
 use crate::cert::{CertError, CertKeeper};
 use crate::config::Settings;
 use crate::config::settings::{Fingerprints, LimitSettings, Reach as ReachSetting};
+use crate::node::Overlaid;
 use crate::run::listeners::{Listening, Role};
 use crate::run::watchers::Watch;
 use shoalway_forward::ForwardPlan;
@@ -41,6 +43,7 @@ use std::time::{Duration, SystemTime};
 use certificates::SiteCertificates;
 use forward::{Forward, tls_client, tls_server};
 pub use names::{Addresses, addresses_of_servers};
+pub use overlay::directory_key;
 use rates::RateKeeper;
 use streams::StreamKeeper;
 use upstreams::{Keeper, Maker};
@@ -89,6 +92,12 @@ pub enum WiringError {
         /// Why.
         reason: String,
     },
+    /// The local part of the overlay cannot be made.
+    #[error("the overlay: {0}")]
+    Overlay(String),
+    /// The remote part of the overlay cannot be made.
+    #[error("the node: {0}")]
+    Node(String),
     /// A listener without anything behind it.
     #[error("nothing stands behind the listener {listener}")]
     NoPlan {
@@ -117,6 +126,7 @@ pub struct Parts {
     streams: StreamKeeper,
     certificates: SiteCertificates,
     rates: RateKeeper,
+    overlaid: Overlaid,
 }
 
 impl Parts {
@@ -129,6 +139,12 @@ impl Parts {
     #[must_use]
     pub fn keeper(&self) -> Option<Arc<CertKeeper>> {
         self.certificates.keeper().map(Arc::clone)
+    }
+
+    /// The overlay's parts.
+    #[must_use]
+    pub const fn overlaid(&self) -> &Overlaid {
+        &self.overlaid
     }
 
     /// Reads certificates of sites again whose files have changed. Looks at files, so not on a shard.
@@ -224,6 +240,7 @@ pub fn build(
         Some(old) => (old.upstreams.clone(), old.streams.clone(), old.certificates.clone()),
         None => (Keeper::new()?, StreamKeeper::default(), SiteCertificates::new()),
     };
+    let overlaid = overlay::overlaid(settings, before, &resolver, from)?;
     let mut parts = Parts {
         fingerprints: settings.fingerprints,
         resolver,
@@ -233,6 +250,7 @@ pub fn build(
         streams,
         certificates,
         rates: before.map(|old| old.rates.clone()).unwrap_or_default(),
+        overlaid,
     };
     let same_resolver = before.is_some_and(|old| old.fingerprints.dns == settings.fingerprints.dns);
     parts.certificates.keep(settings, &parts.resolver, same_resolver)?;
@@ -261,14 +279,20 @@ fn plans(
 ) -> Result<(Vec<Plan>, Vec<Watch>), WiringError> {
     let keeper = parts.upstreams.clone();
     let mut maker = Maker::new(&keeper, dialer);
-    let ground =
-        streams::Ground { settings, dialer, epoch: keeper.registry().epoch(), connections: from.connections };
+    let ground = streams::Ground {
+        settings,
+        dialer,
+        epoch: keeper.registry().epoch(),
+        connections: from.connections,
+        node: parts.overlaid.node.clone(),
+    };
     let mut plans = Vec::new();
     for listening in from.listening {
         plans.push(match &listening.binding.role {
             Role::Forward(_) => Plan::Forward(forward.plan(listening)),
             Role::Stream(name) => {
-                streams::plan(name, listening, &ground, &mut maker, &mut parts.streams, &mut parts.rates)?
+                let Parts { streams, certificates, rates, .. } = &mut *parts;
+                streams::plan(name, listening, &ground, &mut maker, streams, certificates, rates)?
                     .ok_or_else(|| WiringError::NoPlan { listener: listening.binding.name.clone() })?
             }
             Role::Sites { .. } => {

@@ -93,19 +93,25 @@ impl Default for Authority {
 /// Where certificates are when nobody says: the state directory of the service manager, of the system, or of the user.
 #[must_use]
 pub fn default_storage(surroundings: &Surroundings) -> PathBuf {
+    state_directory(surroundings).join("certs")
+}
+
+/// Where this program keeps what lasts: of the service, of the system for root, else of the user.
+#[must_use]
+pub fn state_directory(surroundings: &Surroundings) -> PathBuf {
     // systemd gives several directories with colons between them; the first is ours.
     let service = surroundings.filled("STATE_DIRECTORY").and_then(|dirs| dirs.split(':').next());
     if let Some(dir) = service {
-        return Path::new(dir).join("certs");
+        return PathBuf::from(dir);
     }
     if surroundings.user() == 0 {
-        return PathBuf::from("/var/lib/shoalway/certs");
+        return PathBuf::from("/var/lib/shoalway");
     }
     let home = || Some(Path::new(surroundings.filled("HOME")?).join(".local/state"));
     let state = surroundings.filled("XDG_STATE_HOME").map(PathBuf::from).or_else(home);
     match state {
-        Some(dir) => dir.join("shoalway/certs"),
-        None => PathBuf::from("/var/lib/shoalway/certs"),
+        Some(dir) => dir.join("shoalway"),
+        None => PathBuf::from("/var/lib/shoalway"),
     }
 }
 

@@ -30,6 +30,12 @@ use rand_core::{CryptoRng, UnwrapErr};
 use std::io;
 use std::path::PathBuf;
 
+/// The directory of keys when none is named.
+#[must_use]
+pub fn keys_directory(surroundings: &crate::config::Surroundings) -> PathBuf {
+    place::default_dir(surroundings)
+}
+
 /// Commands below `key`.
 #[derive(Subcommand)]
 pub enum KeyCommand {

@@ -33,7 +33,10 @@ pub(super) fn why(args: &WhyArgs, request: &Request, output: &Output) -> io::Res
         user: args.user.as_deref(),
         resolved: None,
     };
-    let answer = Answer::of(&settings, &query);
+    let mut answer = Answer::of(&settings, &query);
+    if matches!(answer.decision.verb, Verb::Overlay(_)) && answer.refusal.is_none() {
+        answer.flows = crate::operate::flows(&settings.admin.socket, &asked.target.host.to_string());
+    }
     if output.is_json() {
         output.json(&answer.to_json(&settings, &asked.target, method))?;
     } else {
@@ -95,13 +98,15 @@ struct Answer<'a> {
     matches: Vec<Match>,
     /// Whether a rule asks again once the name is resolved.
     asks_again: bool,
+    /// Through which exits of the overlay flows to this host went, as the running proxy says.
+    flows: Option<Value>,
 }
 
 impl<'a> Answer<'a> {
     fn of(settings: &'a Settings, query: &Query<'_>) -> Self {
         let asks_again = settings.rules.by_address() && query.host.ip().is_none();
         let (decision, matches) = (settings.rules.decide(query), settings.rules.explain(query));
-        Self { refusal: refusal(settings, query), decision, matches, asks_again }
+        Self { refusal: refusal(settings, query), decision, matches, asks_again, flows: None }
     }
 
     fn is_blocked(&self) -> bool {
@@ -118,6 +123,9 @@ impl<'a> Answer<'a> {
         let verb = verb(settings, self.decision.verb);
         lines.push(format!("-> {verb}, by {}", named(settings, self.decision.rule)));
         lines.extend(self.decision.say.map(|say| format!("   says: {say}")));
+        if matches!(self.decision.verb, Verb::Overlay(_)) {
+            lines.push(format!("   {}", overlay_words(self.flows.as_ref())));
+        }
         if self.matches.len() > 1 {
             lines.push("   also matching, in order:".to_owned());
             let others = self.matches.iter().skip(1);
@@ -145,6 +153,7 @@ impl<'a> Answer<'a> {
             "say": self.decision.say,
             "matches": matches.collect::<Vec<_>>(),
             "asks_again_when_resolved": self.asks_again,
+            "overlay": self.flows,
         })
     }
 }
@@ -166,6 +175,22 @@ fn admitted(settings: &Settings, client: IpAddr) -> bool {
     let within =
         |(ip, prefix): &(IpAddr, u8)| Cidr::new(*ip, *prefix).is_ok_and(|network| network.contains(client));
     client.is_loopback() || settings.clients.is_empty() || settings.clients.iter().any(within)
+}
+
+/// Which exit, as far as it can be said.
+fn overlay_words(flows: Option<&Value>) -> String {
+    let Some(flows) = flows.filter(|flows| !flows.is_null()) else {
+        return "which exit depends on a secret of the running proxy, and none is running here".to_owned();
+    };
+    let last = flows.get("flows").and_then(Value::as_array).and_then(|flows| flows.last());
+    let word = |key: &str| last.and_then(|last| last.get(key)).and_then(Value::as_str);
+    match (word("exit"), word("why")) {
+        (Some(exit), Some(why)) => format!("exit {exit}: {why}"),
+        _none_yet => {
+            let exits = flows.get("exits").and_then(Value::as_array).map_or(0, Vec::len);
+            format!("one of the {exits} exits in use, chosen when the first connection is made")
+        }
+    }
 }
 
 fn verb(settings: &Settings, verb: Verb) -> String {

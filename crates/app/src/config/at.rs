@@ -78,6 +78,12 @@ impl Many {
         Self(items.iter().map(|item| At::default_of(*item)).collect())
     }
 
+    /// A list of values that stand somewhere else.
+    #[must_use]
+    pub const fn of(items: Vec<At<String>>) -> Self {
+        Self(items)
+    }
+
     /// The items in order.
     #[must_use]
     pub fn items(&self) -> &[At<String>] {

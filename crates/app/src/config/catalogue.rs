@@ -170,6 +170,12 @@ catalogue! {
         "A site with `acme` has its certificate by itself and needs no `cert` and `key`; `client_ca` may stay. Remove one of the two."
     Staple "C060" Warning "an OCSP answer that is not sent"
         "The file of `ocsp` holds no OCSP answer (DER), one that has expired, one for another certificate, or one that does not say it is good. The certificate is shown without it, and the file is looked at again when it changes."
+    NetworkFile "C070" Error "not the file of a network"
+        "`shoalway network show FILE` says what is wrong with it. A network file is passed on as it is: a changed one is worth nothing, since it is signed."
+    Invitation "C071" Error "an invitation that cannot be used"
+        "Each line of the file is a link that begins with `shoalway://join#1.`, and all are of one network. `shoalway join` checks a link and stores it."
+    Node "C072" Error "a node that could not work"
+        "A value of `[node]` or `[overlay]` does not fit what the overlay can do with it. `shoalway config explain node` names every key."
 }
 
 impl Code {

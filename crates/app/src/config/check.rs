@@ -7,12 +7,15 @@ mod access;
 mod admin;
 mod bounds;
 mod certificates;
+mod compress;
 mod dns;
 mod exits;
 mod fallback;
 mod limits;
 mod listeners;
 mod named_files;
+mod node;
+mod overlay;
 mod places;
 mod routes;
 mod rules;
@@ -35,6 +38,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 /// What a check may look at, and where it notes what it finds.
@@ -117,7 +121,7 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
     let access = access::access(&file.proxy, check);
     let mut places = Places::default();
     let listeners = if check.forward {
-        let reverse = !file.sites.is_empty() || !file.streams.is_empty();
+        let reverse = !file.sites.is_empty() || !file.streams.is_empty() || file.node.is_some();
         listeners::listeners(&file.proxy, tls.settings.as_ref(), &access, reverse, &mut places, check)
     } else {
         Vec::new()
@@ -125,13 +129,19 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
     let mut content = Vec::new();
     check.enter(&["acme"]);
     let acme = certificates::defaults(&file.acme, &mut content, check);
-    let sites = sites::sites(&file.sites, &acme, &mut places, &mut content, check);
+    let sections = node::with_site(&file.sites, file.node.as_ref(), check);
+    let sites = sites::sites(&sections, &acme, &mut places, &mut content, check);
     check.enter(&["acme"]);
     certificates::used(&file.acme, &sites, check);
-    let streams = streams::streams(&file.streams, &mut places, check);
+    let streams = streams::streams(&file.streams, &mut places, &mut content, check);
     check.enter(&["admin"]);
     let admin = admin::admin(&file.admin, &places, check);
     let exits = exits::exits(&file.exits, &listeners, check);
+    let mut overlay_content = Vec::new();
+    let overlay =
+        file.overlay.as_ref().and_then(|section| overlay::overlay(section, &mut overlay_content, check));
+    let mut node_content = Vec::new();
+    let node = file.node.as_ref().and_then(|section| node::node(section, &mut node_content, check));
     let rules = rules::rules(file, check);
     check.enter(&["dns"]);
     let dns = dns::servers(&file.dns, check);
@@ -144,6 +154,8 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
         users: &access.users_text,
         lists: &rules.content,
         sites: &content,
+        overlay: &overlay_content,
+        node: &node_content,
     };
     let fingerprints = fingerprints(file, &contents);
     if check.has_errors() {
@@ -162,6 +174,8 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
         reach: access.reach,
         rules: rules.rules?,
         exits,
+        overlay: overlay.map(Arc::new),
+        node: node.map(Arc::new),
         dns,
         limits,
         log,
@@ -176,6 +190,8 @@ struct Contents<'a> {
     users: &'a str,
     lists: &'a [String],
     sites: &'a [String],
+    overlay: &'a [String],
+    node: &'a [String],
 }
 
 /// Of each part, what was written and what the files it names hold.
@@ -191,8 +207,16 @@ fn fingerprints(file: &File, contents: &Contents<'_>) -> Fingerprints {
             contents.lists,
             file.exits.keys().collect::<Vec<_>>(),
         )),
-        reverse: fingerprint(&(json(&file.sites), json(&file.streams), json(&file.acme), contents.sites)),
+        reverse: fingerprint(&(
+            json(&file.sites),
+            json(&file.streams),
+            json(&file.acme),
+            json(&file.node),
+            contents.sites,
+        )),
         exits: fingerprint(&json(&file.exits)),
+        overlay: fingerprint(&(json(&file.overlay), contents.overlay)),
+        node: fingerprint(&(json(&file.node), contents.node)),
         dns: fingerprint(&json(&file.dns)),
         limits: fingerprint(&json(&file.limits)),
         log: fingerprint(&json(&file.log)),

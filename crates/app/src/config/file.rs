@@ -10,10 +10,17 @@
 
 mod bounds;
 mod certificates;
+mod compress;
+mod overlay;
 mod reverse;
 
 pub use bounds::{BreakerSection, OutlierSection, QueueSection, RetrySection, StreamRetrySection};
-pub use certificates::{AcmeSection, SiteAcmeSection, SiteTlsSection};
+pub use certificates::{AcmeSection, SiteAcmeSection, SiteTlsSection, StreamTlsSection};
+pub use compress::CompressSection;
+pub use overlay::{
+    CoverSection, NodeSection, NodeTlsSection, OverlayExitsSection, OverlaySection, PublishSection,
+    SpreadWord,
+};
 pub use reverse::{
     AcceptMode, GateWord, HealthSection, ProxyHeader, SiteSection, SiteTimeouts, StreamSection,
     StreamTimeouts, UpstreamProtocol, UpstreamTlsSection,
@@ -57,6 +64,12 @@ pub struct File {
     pub exits: BTreeMap<String, ExitSection>,
     /// Lists of domain names, by name. A rule uses one as `list:NAME`.
     pub lists: BTreeMap<String, ListSection>,
+    /// The local part of the overlay: what rules that say `overlay` go through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<OverlaySection>,
+    /// The remote part of the overlay: this program is a node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeSection>,
     /// How names are resolved.
     pub dns: DnsSection,
     /// Times and sizes no peer may exceed.

@@ -4,11 +4,14 @@
 //! No raw strings but names, no relative paths, no defaults left open. It has no `Debug`: it holds secrets, users
 //! and destinations. Not here: how it is read ([`super::load`]) and checked ([`super::check`]).
 
+mod overlay;
 mod reverse;
 
+pub use overlay::{NodeSettings, OverlaySettings, PublishSettings};
 pub use reverse::{
     Balance, Bounds, CertFiles, Check, Fallback, HashBy, Limit, RouteAction, RouteSettings, SiteCertificate,
-    SiteSettings, SiteTimes, SiteTls, StreamSettings, StreamTimes, Transport, UpstreamSettings, UpstreamTls,
+    SiteSettings, SiteTimes, SiteTls, StreamSettings, StreamTimes, StreamTls, Transport, UpstreamSettings,
+    UpstreamTls,
 };
 
 use super::file::{Level, LogFormat, LogPrivacy, MessageLevel};
@@ -46,6 +49,10 @@ pub struct Settings {
     pub rules: Arc<RuleSet>,
     /// Ways out, by name.
     pub exits: Vec<ExitSettings>,
+    /// The local part of the overlay.
+    pub overlay: Option<Arc<OverlaySettings>>,
+    /// The remote part of the overlay.
+    pub node: Option<Arc<NodeSettings>>,
     /// Servers to ask for names, in order; never empty.
     pub dns: Vec<DnsServer>,
     /// Times and sizes.
@@ -262,6 +269,10 @@ pub struct Fingerprints {
     pub reverse: u64,
     /// Exits.
     pub exits: u64,
+    /// The local part of the overlay, with the invitations.
+    pub overlay: u64,
+    /// The remote part of the overlay, with the files it names; its site is in `reverse`.
+    pub node: u64,
     /// Name servers.
     pub dns: u64,
     /// Limits.

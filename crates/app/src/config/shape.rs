@@ -4,7 +4,7 @@
 //! against it. Not here: whether a value makes sense.
 
 use super::file::File;
-use super::structure::has_switch;
+use super::structure::{has_switch, is_listed};
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -52,6 +52,9 @@ impl Kind {
     #[must_use]
     pub fn words(&self) -> String {
         match self {
+            Self::Table(keys) if has_switch(keys) && is_listed(keys) => {
+                "true, false, a list of strings or a table".into()
+            }
             Self::Table(keys) if has_switch(keys) => "true, false or a table".into(),
             Self::Table(_) | Self::Named(_) => "a table".into(),
             Self::Text { format } => match format.as_str() {
@@ -190,10 +193,22 @@ mod tests {
                 "sites.NAME.trusted",
                 "sites.NAME.health.status",
                 "sites.NAME.acme.challenges",
+                "sites.NAME.compress.codings",
+                "sites.NAME.compress.types",
                 "acme.challenges",
                 "sites.NAME.fallback",
                 "sites.NAME.retries.on",
                 "sites.NAME.retries.status",
+                "overlay.invite",
+                "overlay.exits.countries",
+                "node.listen",
+                "node.public",
+                "node.roles",
+                "node.directory",
+                "node.policy",
+                "node.family",
+                "node.publish.keys",
+                "node.acme.challenges",
                 "streams.NAME.listen",
                 "streams.NAME.to",
                 "streams.NAME.trusted",

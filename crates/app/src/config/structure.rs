@@ -2,7 +2,7 @@
 //! out, so that what remains always deserialises into [`super::file::File`].
 //!
 //! A string where a list of strings may stand becomes a list of one, `true` where a table with a switch may stand becomes
-//! that table. Keys of later versions are told apart from
+//! that table, a list where a table with a list of codings may stand as well. Keys of later versions are told apart from
 //! misspelled ones. Not here: whether a value makes sense ([`super::check`]).
 
 use super::at::Place;
@@ -17,8 +17,6 @@ use toml::de::{DeArray, DeTable, DeValue};
 const LATER: &[&str] = &[
     "auth",
     "cache",
-    "node",
-    "overlay",
     "quotas",
     "admin.oidc",
     "admin.token",
@@ -32,13 +30,15 @@ const LATER: &[&str] = &[
     "runtime.on_reload",
     "sites.NAME.accept",
     "sites.NAME.cache",
-    "sites.NAME.compress",
     "sites.NAME.to_proxy_protocol",
     "streams.NAME.tls",
 ];
 
 /// A table with this key for true or false may be written as `true` or `false`.
 const SWITCH: &str = "on";
+
+/// A table with this key may be written as the list that stands under it.
+const LISTED: &str = "codings";
 
 /// Names that people bring along from elsewhere, and where the same stands here.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -51,6 +51,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// Whether a table with these keys may be written as `true` or `false`.
 pub(super) fn has_switch(keys: &BTreeMap<String, Shape>) -> bool {
     keys.get(SWITCH).is_some_and(|key| key.kind == Kind::Boolean)
+}
+
+/// Whether a table with these keys may be written as a list of strings.
+pub(super) fn is_listed(keys: &BTreeMap<String, Shape>) -> bool {
+    keys.get(LISTED).is_some_and(|key| key.kind == Kind::Texts)
 }
 
 /// Notes and takes out what does not fit. `lost` gains the last part of each key that is taken out.
@@ -151,6 +156,13 @@ impl Walk<'_> {
             (Kind::Table(keys), one @ DeValue::Boolean(_)) if has_switch(keys) => {
                 let key = Spanned::new(place.clone(), SWITCH.into());
                 *one = DeValue::Table([(key, Spanned::new(place, one.clone()))].into_iter().collect());
+                true
+            }
+            (Kind::Table(keys), list @ DeValue::Array(_)) if is_listed(keys) => {
+                let key = Spanned::new(place.clone(), LISTED.into());
+                let mut inner: DeTable<'_> = [(key, Spanned::new(place, list.clone()))].into_iter().collect();
+                self.table(&mut inner, shape, path);
+                *list = DeValue::Table(inner);
                 true
             }
             (Kind::Texts, one @ DeValue::String(_)) => {

@@ -3,6 +3,7 @@
 mod certificates;
 mod examples;
 mod mistakes;
+mod overlay;
 mod reports;
 mod values;
 

@@ -18,6 +18,7 @@ use crate::config::show::Entry;
 use crate::config::{Loaded, Request, Settings};
 use crate::log::Format;
 use crate::log::writer::{Destination, LogControl};
+use crate::node::Tending;
 use crate::wiring::{self, Built, Parts, Surrounded};
 use shoalway_http::pool::PoolRegistry;
 use shoalway_net::blocking::Blocking;
@@ -59,6 +60,8 @@ pub struct Running {
     pub parts: Parts,
     /// Keeps certificates.
     pub keeping: Keeping,
+    /// Tends the overlay's parts.
+    pub tending: Tending,
     /// The access log.
     pub log: LogControl,
     /// What the admin port tells.
@@ -121,6 +124,7 @@ impl Running {
             left: Vec::new(),
             forgotten: Vec::new(),
             watches: built.watches,
+            overlaid: parts.overlaid().clone(),
         };
         let listening = shards::put(&fleet, change, &built.plans, load)
             .await
@@ -136,6 +140,7 @@ impl Running {
             left: Vec::new(),
             parts,
             keeping: Keeping::default(),
+            tending: Tending::default(),
             log,
             board,
             admin,
@@ -158,6 +163,8 @@ impl Running {
         let keeper = self.parts.keeper();
         self.admin.set_certs(keeper.clone());
         self.keeping.set(keeper);
+        self.tending.set(self.parts.overlaid());
+        self.admin.set_overlaid(self.parts.overlaid().clone());
     }
 
     /// Puts on the board what is in force now.

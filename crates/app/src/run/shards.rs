@@ -7,6 +7,7 @@ use super::gates::{self, Gated};
 use super::listeners::{Change, Listening, Sockets};
 use super::watchers::{Watch, watch};
 use crate::log::Format;
+use crate::node::Overlaid;
 use crate::wiring::Plan;
 use shoalway_forward::{Forward, ForwardPlan};
 use shoalway_http::pool::{Pool, PoolRegistry};
@@ -45,6 +46,8 @@ pub struct Load {
     pub forgotten: Vec<Arc<str>>,
     /// Upstreams to be checked and found.
     pub watches: Vec<Watch>,
+    /// The overlay's parts.
+    pub overlaid: Overlaid,
 }
 
 struct Share {
@@ -57,6 +60,7 @@ struct Share {
     forgotten: Vec<Arc<str>>,
     /// On the first shard alone.
     watches: Option<(Vec<Watch>, Vec<Gated>)>,
+    overlaid: Overlaid,
 }
 
 struct Place {
@@ -102,6 +106,7 @@ pub async fn put(
             left: load.left.clone(),
             forgotten: load.forgotten.clone(),
             watches: watches.take(),
+            overlaid: load.overlaid.clone(),
         });
     }
     for (wanted, plan) in change.wanted.into_iter().zip(plans) {
@@ -145,6 +150,7 @@ impl Share {
         for plan in self.left {
             plan.on(shard).recheck(shard);
         }
+        self.overlaid.start(shard);
         for place in self.listeners {
             place.take(shard, &gateways)?;
         }

@@ -49,7 +49,23 @@ pub(super) fn resolver(
     addresses: &Addresses,
     control: &Handle,
 ) -> Result<Resolver, WiringError> {
-    let upstreams = if servers.contains(&DnsServer::System) {
+    let config = ResolverConfig { upstreams: upstreams(servers, addresses)?, ..ResolverConfig::default() };
+    Resolver::new(config, control.clone()).map_err(WiringError::DnsTls)
+}
+
+/// One that asks the same servers and remembers no answer.
+pub(super) fn resolver_without_memory(
+    servers: &[DnsServer],
+    addresses: &Addresses,
+    control: &Handle,
+) -> Result<Resolver, WiringError> {
+    let upstreams = upstreams(servers, addresses)?;
+    let config = ResolverConfig { upstreams, cache_entries: 0, ..ResolverConfig::default() };
+    Resolver::new(config, control.clone()).map_err(WiringError::DnsTls)
+}
+
+fn upstreams(servers: &[DnsServer], addresses: &Addresses) -> Result<Upstreams, WiringError> {
+    Ok(if servers.contains(&DnsServer::System) {
         Upstreams::System
     } else {
         let list = servers
@@ -57,9 +73,7 @@ pub(super) fn resolver(
             .enumerate()
             .filter_map(|(n, server)| upstream(n + 1, server, addresses).transpose());
         Upstreams::Servers(list.collect::<Result<_, _>>()?)
-    };
-    let config = ResolverConfig { upstreams, ..ResolverConfig::default() };
-    Resolver::new(config, control.clone()).map_err(WiringError::DnsTls)
+    })
 }
 
 fn upstream(

@@ -12,6 +12,7 @@ use super::{Plan, WiringError, http_limits, limits};
 use crate::config::settings::{
     Fallback, HashBy, RouteAction, RouteSettings, SiteSettings, SiteTimes, UpstreamSettings,
 };
+use crate::node::NodePart;
 use crate::run::listeners::Listening;
 use shoalway_net::limits::Limits;
 use shoalway_policy::CidrSet;
@@ -39,7 +40,8 @@ pub(super) fn plan(
     let here = |site: &&SiteSettings| site.listen.contains(&listening.binding.addr);
     let sites: Vec<&SiteSettings> = from.settings.sites.iter().filter(here).collect();
     let listener = &listening.counted.name;
-    let made = sites.iter().map(|site| of_site(site, maker, rates)).collect::<Result<Vec<_>, _>>()?;
+    let node = from.node.as_deref();
+    let made = sites.iter().map(|site| of_site(site, node, maker, rates)).collect::<Result<Vec<_>, _>>()?;
     let mut settings = site_plan::SiteSettings::new(Arc::clone(listener), made);
     settings.tls = certificates.server(listener, &sites)?;
     settings.challenges = certificates.challenges();
@@ -67,7 +69,12 @@ fn of_listener(sites: &[&SiteSettings], general: Limits) -> Limits {
     }
 }
 
-fn of_site(site: &SiteSettings, maker: &mut Maker<'_>, rates: &mut RateKeeper) -> Result<Site, WiringError> {
+fn of_site(
+    site: &SiteSettings,
+    node: Option<&NodePart>,
+    maker: &mut Maker<'_>,
+    rates: &mut RateKeeper,
+) -> Result<Site, WiringError> {
     let mut routes = Vec::new();
     for route in &site.routes {
         routes.push(of_route(route, site, maker)?);
@@ -79,7 +86,8 @@ fn of_site(site: &SiteSettings, maker: &mut Maker<'_>, rates: &mut RateKeeper) -
     // One for all routes of the site.
     let rate = rates.table(&site.name, site.rate);
     routes.iter_mut().for_each(|route| route.rate.clone_from(&rate));
-    Ok(Site { name: site.name.as_str().into(), hosts: vec![site.host.clone()], routes, claim: None })
+    let claim = node.filter(|node| node.site == site.name).map(|node| Arc::clone(&node.door));
+    Ok(Site { name: site.name.as_str().into(), hosts: vec![site.host.clone()], routes, claim })
 }
 
 fn of_route(
@@ -92,7 +100,13 @@ fn of_route(
             to_upstream(upstream, rewrite.clone(), host.clone(), site, maker)?
         }
         RouteAction::Redirect(redirect) => Then::Redirect(redirect.clone()),
-        RouteAction::Files(dir) => Then::Files(Arc::new(FilesRoot::new(dir.clone()))),
+        RouteAction::Files(dir) => {
+            let mut root = FilesRoot::new(dir.clone());
+            if let Some(compress) = &site.compress {
+                root.codings.clone_from(&compress.codings);
+            }
+            Then::Files(Arc::new(root))
+        }
         RouteAction::Answer { status, text } => {
             let body = if text.is_empty() { String::new() } else { format!("{text}\n") };
             Then::Answer(Arc::new(FixedAnswer::new(*status, "text/plain; charset=utf-8", body)))
@@ -120,6 +134,7 @@ fn to_upstream(
     to.host = host;
     to.total = site.timeouts.total;
     to.per_try = site.timeouts.first_byte;
+    to.compress = site.compress.clone().filter(|compress| !compress.codings.is_empty()).map(Arc::new);
     Ok(Then::Upstream(Arc::new(to)))
 }
 

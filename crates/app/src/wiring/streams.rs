@@ -2,12 +2,14 @@
 //!
 //! Not here: upstreams (`upstreams`), what a plan does (`reverse`).
 
+use super::certificates::SiteCertificates;
 use super::rates::RateKeeper;
 use super::upstreams::Maker;
 use super::{FOR_EVER, Plan, WiringError, limits};
 use crate::config::Settings;
 use crate::config::file::{AcceptMode as AcceptWord, ProxyHeader};
 use crate::config::settings::{Limit, StreamSettings, Transport};
+use crate::node::NodePart;
 use crate::run::listeners::Listening;
 use shoalway_net::dialer::Dialer;
 use shoalway_policy::{Cidr, CidrSet};
@@ -64,6 +66,8 @@ pub(super) struct Ground<'a> {
     pub(super) dialer: &'a Dialer,
     pub(super) epoch: Epoch,
     pub(super) connections: usize,
+    /// The node whose door is in one of the sites.
+    pub(super) node: Option<Arc<NodePart>>,
 }
 
 /// The plan of a stream's listener; none when there is no such stream.
@@ -76,6 +80,7 @@ pub(super) fn plan(
     from: &Ground<'_>,
     maker: &mut Maker<'_>,
     keeper: &mut StreamKeeper,
+    certificates: &mut SiteCertificates,
     rates: &mut RateKeeper,
 ) -> Result<Option<Plan>, WiringError> {
     let Some(stream) = from.settings.streams.iter().find(|stream| stream.name == name) else {
@@ -97,11 +102,12 @@ pub(super) fn plan(
             } else {
                 ProxyIn::Off
             };
+            plan.tls = certificates.stream(listener, stream)?;
             plan.proxy_out = match stream.to_proxy_protocol {
                 ProxyHeader::Off => ProxyOut::Off,
                 ProxyHeader::V1 => ProxyOut::V1,
                 ProxyHeader::V2 => {
-                    ProxyOut::V2(Additions { checksum: true, authority: true, unique_id: false })
+                    ProxyOut::V2(Additions { checksum: true, authority: true, tls: true, unique_id: false })
                 }
             };
             plan.limits = stream_limits(stream, from);

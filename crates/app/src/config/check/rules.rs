@@ -30,7 +30,7 @@ pub(super) fn rules(file: &File, check: &mut Check<'_>) -> Rules {
     let exits: Vec<&str> = file.exits.keys().map(String::as_str).collect();
     let lines: Vec<&str> = file.rules.items().iter().map(|at| at.get().as_str()).collect();
     unused(file, &lines, check);
-    let names = Names { exits: &exits, lists: &lists, overlay: false };
+    let names = Names { exits: &exits, lists: &lists, overlay: file.overlay.is_some() };
     match RuleSet::parse(&lines, &names) {
         Ok(rules) => Rules { rules: Some(Arc::new(rules)), content },
         Err(errors) => {
@@ -120,7 +120,7 @@ fn note(file: &File, error: &RuleError, taker: Option<usize>, check: &mut Check<
             }
             Code::UnknownName
         }
-        RuleErrorKind::OverlayNotConfigured => Code::Later,
+        RuleErrorKind::OverlayNotConfigured => Code::UnknownName,
         RuleErrorKind::UnknownMatch => match word.trim_start_matches('!').split(':').next() {
             Some(stem) if LATER_WORDS.contains(&stem) => Code::Later,
             Some(_) | None => Code::Rule,

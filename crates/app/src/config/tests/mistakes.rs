@@ -37,14 +37,42 @@ const TABLE: &[(&str, &[&str])] = &[
     ("version = 1\n[proxy]\nlevel = \"elit\"\n", &["C014 3:9"]),
     ("version = 1\n[proxy]\nauth = \"basik\"\nusers = \"users.htpasswd\"\n", &["C014 3:8"]),
     ("version = 1\n[proxy]\nreach = [\"public\", \"local\"]\n", &["C014 3:20"]),
-    ("version = 1\n[overlay]\nhops = 2\n", &["C015 2:2"]),
     (
         "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncache = true\n",
         &["C015 5:1"],
     ),
+    // Compression.
+    (
+        "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncompress = \"gzip\"\n",
+        &["C013 5:12"],
+    ),
+    (
+        "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncompress = [\"gzip\", \"brotli\"]\n",
+        &["C014 5:21"],
+    ),
+    (
+        "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncompress = [\"deflate\"]\n",
+        &["C015 5:13"],
+    ),
+    (
+        "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncompress = [\"br\", 5]\n",
+        &["C013 5:19"],
+    ),
+    (
+        "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncompress = { codings = [\"br\", \"br\"] }\n",
+        &["C055 5:32"],
+    ),
+    (
+        "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncompress = { types = \"text\" }\n",
+        &["C036 5:22"],
+    ),
+    (
+        "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncompress = { kinds = \"text/plain\" }\n",
+        &["C012 5:14"],
+    ),
     ("version = 1\n[lists.a]\nurl = \"https://lists.example.org/a\"\n", &["C015 3:1"]),
     ("version = 1\n[proxy]\nauth = \"kerberos\"\nusers = \"users.htpasswd\"\n", &["C015 3:8"]),
-    ("version = 1\nrules = [\"overlay all\"]\n", &["C015 2:11"]),
+    ("version = 1\nrules = [\"overlay all\"]\n", &["C032 2:11"]),
     ("version = 1\nrules = [\"block time:mon-fri/09:00-17:00\"]\n", &["C015 2:17"]),
     ("version = 1\n[exits.a]\n", &["C016 2:8"]),
     ("version = 1\n[lists.a]\n", &["C016 2:8"]),
@@ -276,7 +304,7 @@ fn every_code_is_triggered_by_a_test() {
         .map(|found| found[..4].to_owned())
         .collect();
     // These need more than one text; each has its own test below.
-    seen.extend(["C001", "C008", "C025"].map(str::to_owned));
+    seen.extend(["C001", "C008", "C025", "C070", "C071", "C072"].map(str::to_owned));
     let all: BTreeSet<String> = Code::ALL.iter().map(|code| code.id().to_owned()).collect();
     assert_eq!(all.difference(&seen).collect::<Vec<_>>(), Vec::<&String>::new());
 }
@@ -370,7 +398,7 @@ upstream = ["dns.example"
         "C013 12:9",
         "C017 14:16",
         "C045 16:10",
-        "C015 17:2",
+        "C016 17:2",
         "C003 19:26",
     ];
     assert_eq!(found(&report), expected);
