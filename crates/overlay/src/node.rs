@@ -16,14 +16,17 @@ pub mod trunks;
 
 use crate::directory::Book;
 use crate::exit::ExitPlan;
-use crate::keys::{SharedKems, SharedKeys};
+use crate::keys::{NodeKeys, SharedKems, SharedKeys};
 use crate::link::LinkHandle;
 use crate::link::accept::{Arrival, Welcome};
 use crate::link::dial::Dialing;
+use crate::time;
 use arrive::{ClientSide, Sessions};
 use bytes::Bytes;
 use hop::KemBudget;
 use shoalway_net::shard::Shard;
+use shoalway_overlay_proto::descriptor::{Descriptor, DescriptorChecks, SignedDescriptor};
+use shoalway_overlay_proto::identity::Delegation;
 use shoalway_overlay_proto::link::dir::DirKind;
 use shoalway_overlay_proto::opener::{Asked, SessionId};
 use shoalway_types::wallet::Address;
@@ -59,6 +62,8 @@ pub struct Node {
     links: RefCell<HashMap<u32, Weak<LinkHandle>>>,
     /// Clients whose sessions live here.
     clients: RefCell<HashMap<SessionId, Rc<ClientSide>>>,
+    /// Its own descriptor as it was read last.
+    own: RefCell<Option<(Bytes, Rc<Descriptor>)>>,
     /// The number of the next link: clients are told apart by it where they share a trunk.
     next_group: Cell<u32>,
 }
@@ -89,6 +94,7 @@ impl Node {
             budget: KemBudget::default(),
             links: RefCell::default(),
             clients: RefCell::default(),
+            own: RefCell::default(),
             next_group: Cell::new(1),
         })
     }
@@ -102,6 +108,26 @@ impl Node {
     /// The shard; none while that ends.
     pub(crate) fn shard(&self) -> Option<Rc<Shard>> {
         self.shard.upgrade()
+    }
+
+    /// What the node publishes about itself, which stands in no directory when it is unlisted. None before the first.
+    pub(crate) fn own_descriptor(&self, keys: &NodeKeys) -> Option<Rc<Descriptor>> {
+        let mut known = self.own.borrow_mut();
+        if let Some((bytes, descriptor)) = &*known
+            && *bytes == keys.descriptor
+        {
+            return Some(Rc::clone(descriptor));
+        }
+        let delegation = Delegation::parse(&keys.delegation).ok()?;
+        let now = time::unix();
+        let verified = delegation.check(&keys.network, now).ok()?;
+        // Where it is need not be told to itself: only who it belongs to counts here.
+        let checks =
+            DescriptorChecks { network: &keys.network, lab: true, delegation: verified.terms(), now };
+        let descriptor = SignedDescriptor::parse(&keys.descriptor).ok()?.check(&checks).ok()?;
+        let descriptor = Rc::new(descriptor);
+        *known = Some((keys.descriptor.clone(), Rc::clone(&descriptor)));
+        Some(descriptor)
     }
 
     /// Answers a neighbour's question for the directory.

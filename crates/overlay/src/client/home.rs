@@ -212,6 +212,12 @@ impl Home {
         set.pins.look(&unit, &self.secret, &exits, time::moment())
     }
 
+    /// Carries every link on by another connection now, as when the way to the network has changed. Circuits and streams
+    /// go on.
+    pub fn carry_on(&self) {
+        self.links.carry_on();
+    }
+
     /// Circuits that stand ready for whoever comes.
     #[must_use]
     pub fn stocked(&self) -> usize {

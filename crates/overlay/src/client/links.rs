@@ -313,6 +313,19 @@ impl Links {
         }
     }
 
+    /// Carries every link on by another connection now.
+    pub(super) fn carry_on(&self) {
+        let Some(shard) = self.shard.upgrade() else { return };
+        for place in self.places.borrow().values() {
+            if let Place::Up(link) = place
+                && link.is_usable()
+                && !link.moving.get()
+            {
+                shard.tasks().spawn(Rc::clone(link).renew());
+            }
+        }
+    }
+
     /// How each kept entry is.
     pub(super) fn status(&self) -> Vec<EntryStatus> {
         let places = self.places.borrow();

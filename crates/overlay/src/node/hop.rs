@@ -125,8 +125,7 @@ impl Node {
         let directory = self.plan.book.directory().ok_or(Code::UnknownNext)?;
         let now = time::unix();
         let listed = directory.lookup(&next, now).ok_or(Code::UnknownNext)?;
-        let own = directory.lookup(&keys.node, now);
-        let related = own.is_some_and(|own| own.descriptor.is_family_of(listed.descriptor));
+        let related = self.own_descriptor(&keys).is_some_and(|own| own.is_family_of(listed.descriptor));
         if related && !keys.lab { Err(Code::Refused) } else { Ok(()) }
     }
 }

@@ -3,6 +3,7 @@
 use crate::origins::{Origin, ask, echo, hello, noise, soon, until};
 use crate::town::{Town, Wants};
 use shoalway_net::shard::Shard;
+use shoalway_overlay::client::home::Home;
 use shoalway_overlay_proto::identity::Roles;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
@@ -140,5 +141,49 @@ fn a_directory_older_than_36_hours_makes_no_circuits() {
             }
             assert_eq!(town.circuits(), u64::from(works), "{hours} h");
         }
+    });
+}
+
+#[test]
+fn a_link_is_carried_on_by_another_connection_in_the_middle_of_a_transfer() {
+    Shard::test_in_real_time(async |shard| {
+        let town = Town::build(&shard, &Wants { delay: Duration::from_millis(1), ..Wants::default() }).await;
+        let origin = Origin::echo().await;
+        let mut stream = soon(town.connect(&origin.target(), "one")).await.unwrap();
+        hello(&mut stream).await;
+        let (street, seen) = (&town.entry().street, origin.seen());
+        let home = Home::of(&shard, town.overlay.shared());
+        let moving = async {
+            for part in 1..=3 {
+                until("a part has passed", || seen.bytes.get() > part * 600_000).await;
+                home.carry_on();
+                until("another connection stands", || street.came() == part + 1 && street.standing() == 1)
+                    .await;
+            }
+        };
+        let bytes = noise(3_000_000);
+        tokio::join!(moving, echo(stream, &bytes));
+        assert_eq!((seen.bytes.get(), town.circuits(), seen.came.get()), (3_000_000, 1, 1));
+    });
+}
+
+#[test]
+fn a_link_is_carried_on_by_another_connection_after_twenty_minutes_at_the_latest() {
+    Shard::test_in_real_time(async |shard| {
+        let town = Town::build(&shard, &Wants::default()).await;
+        let origin = Origin::echo().await;
+        let mut stream = soon(town.connect(&origin.target(), "one")).await.unwrap();
+        hello(&mut stream).await;
+        tokio::time::pause();
+        // A stream without bytes lives for fifteen minutes.
+        for _ in 0..3 {
+            shard.pass(Duration::from_secs(7 * 60)).await;
+            ask(&mut stream, b"still there").await;
+        }
+        tokio::time::resume();
+        let street = &town.entry().street;
+        assert!((2..=5).contains(&street.came()), "{} connections", street.came());
+        until("one connection stands", || street.standing() == 1).await;
+        ask(&mut stream, b"and going on").await;
     });
 }

@@ -91,10 +91,10 @@ fn a_destination_that_resets_is_seen_as_a_reset_connection() {
         let mut stream = soon(town.connect(&origin.target(), "one")).await.unwrap();
         stream.write_all(b"!").await.unwrap();
         let error = soon(stream.read_u8()).await.unwrap_err();
-        assert_eq!((error.kind(), error.to_string().as_str()), (
-            ErrorKind::ConnectionReset,
-            "the destination reset the connection",
-        ));
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (ErrorKind::ConnectionReset, "the destination reset the connection",)
+        );
     });
 }
 

@@ -12,7 +12,11 @@
 
 mod faults;
 mod flows;
+mod hops;
+mod openers;
 mod origins;
+mod raw;
+mod shards;
 mod spread;
 mod stock;
 mod street;

@@ -21,8 +21,7 @@ fn hosts() -> Vec<String> {
 #[test]
 fn a_page_of_42_hosts_uses_every_exit_and_none_for_more_than_a_quarter() {
     Shard::test_in_real_time(async |shard| {
-        let wants =
-            Wants { exits: EXITS, active: usize::from(EXITS), names: hosts(), ..Wants::default() };
+        let wants = Wants { exits: EXITS, active: usize::from(EXITS), names: hosts(), ..Wants::default() };
         let town = Town::build(&shard, &wants).await;
         let origin = Origin::echo().await;
         let targets: Vec<String> =

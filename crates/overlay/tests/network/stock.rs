@@ -12,21 +12,23 @@ const WAY: Duration = Duration::from_millis(150);
 #[test]
 fn a_flow_on_a_circuit_in_stock_adds_no_round_trip() {
     Shard::test_in_real_time(async |shard| {
-        let town = Town::build(&shard, &Wants { stock: 2, delay: WAY, ..Wants::default() }).await;
         let origin = Origin::echo().await;
-        let timed = async |user: &str| {
+        let timed = async |town: &Town, user: &str| {
             let begun = Instant::now();
             let mut stream = soon(town.connect(&origin.target(), user)).await.unwrap();
             let connected = begun.elapsed();
             hello(&mut stream).await;
             (connected, begun.elapsed())
         };
-        // The link is dialled, then a circuit is made for the flow.
-        timed("one").await;
-        let cold = timed("two").await;
-        let home = Home::of(&shard, town.overlay.shared());
+        // The first flow dials the link.
+        let without = Town::build(&shard, &Wants { stock: 0, delay: WAY, ..Wants::default() }).await;
+        timed(&without, "one").await;
+        let cold = timed(&without, "two").await;
+        let with = Town::build(&shard, &Wants { stock: 2, delay: WAY, ..Wants::default() }).await;
+        timed(&with, "one").await;
+        let home = Home::of(&shard, with.overlay.shared());
         until("a circuit is in stock", || home.stocked() > 0).await;
-        let warm = timed("three").await;
+        let warm = timed(&with, "two").await;
         let round = 2 * WAY;
         assert!(cold.0 >= 2 * round, "cold: CREATE and OPEN, one after the other: {cold:?}");
         assert!(warm.0 >= round && warm.0 < round + WAY, "warm: OPEN alone: {warm:?}");

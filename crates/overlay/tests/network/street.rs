@@ -19,12 +19,11 @@ pub(crate) struct Street {
 }
 
 struct State {
-    to: SocketAddr,
+    to: Cell<SocketAddr>,
     delay: Duration,
     listening: RefCell<Option<AbortHandle>>,
     travelling: RefCell<Vec<AbortHandle>>,
     came: Cell<usize>,
-    carried: Cell<u64>,
     frozen: Cell<bool>,
     thaw: Notify,
 }
@@ -35,12 +34,11 @@ impl Street {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let state = Rc::new(State {
-            to,
+            to: Cell::new(to),
             delay,
             listening: RefCell::default(),
             travelling: RefCell::default(),
             came: Cell::new(0),
-            carried: Cell::new(0),
             frozen: Cell::new(false),
             thaw: Notify::new(),
         });
@@ -51,11 +49,6 @@ impl Street {
     /// Connections that came so far.
     pub(crate) fn came(&self) -> usize {
         self.state.came.get()
-    }
-
-    /// Bytes that were carried so far, both ways.
-    pub(crate) fn carried(&self) -> u64 {
-        self.state.carried.get()
     }
 
     /// Connections that stand.
@@ -88,6 +81,11 @@ impl Street {
         State::listen(&self.state, listener);
     }
 
+    /// New connections lead elsewhere.
+    pub(crate) fn lead_to(&self, to: SocketAddr) {
+        self.state.to.set(to);
+    }
+
     /// Nothing passes any more, and nobody is told.
     pub(crate) fn freeze(&self) {
         self.state.frozen.set(true);
@@ -109,7 +107,7 @@ impl State {
     }
 
     async fn travel(self: Rc<Self>, near: TcpStream) {
-        let Ok(far) = TcpStream::connect(self.to).await else { return };
+        let Ok(far) = TcpStream::connect(self.to.get()).await else { return };
         near.set_nodelay(true).unwrap();
         far.set_nodelay(true).unwrap();
         let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
@@ -124,7 +122,6 @@ impl State {
             tokio::select! {
                 read = from.read(&mut buffer), if !ended && under_way.len() < 64 => {
                     let Ok(count @ 1..) = read else { ended = true; continue };
-                    self.carried.set(self.carried.get() + count as u64);
                     under_way.push_back((Instant::now() + self.delay, buffer[..count].to_vec()));
                 }
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {

@@ -53,8 +53,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-const PATH: &str = "/live";
-const COOKIE: &str = "sid";
+pub(crate) const PATH: &str = "/live";
+pub(crate) const COOKIE: &str = "sid";
 
 /// What a town is made of.
 pub(crate) struct Wants {
@@ -77,6 +77,8 @@ pub(crate) struct Wants {
     pub(crate) names: Vec<String>,
     /// Of one operator each by default; else all nodes of one, and no lab.
     pub(crate) one_operator: bool,
+    /// More nodes, behind the others: number and roles.
+    pub(crate) extra: Vec<(u8, Roles)>,
     /// The shard on which the client's links live.
     pub(crate) home: usize,
 }
@@ -97,6 +99,7 @@ impl Default for Wants {
             reach: Reach::Only { public: true, private: true, loopback: true },
             names: Vec::new(),
             one_operator: false,
+            extra: Vec::new(),
             home: 0,
         }
     }
@@ -114,6 +117,8 @@ pub(crate) struct TownNode {
     pub(crate) gate: [u8; 32],
     pub(crate) link_gate: [u8; 32],
     pub(crate) door: Arc<Door>,
+    pub(crate) descriptor: Descriptor,
+    pub(crate) tls: TlsServer,
 }
 
 /// The town.
@@ -232,6 +237,9 @@ impl Town {
         }
         for n in 0..wants.exits {
             nodes.push(TownNode::open(shard, &common, wants, 100 + n, Roles::EXIT).await);
+        }
+        for (number, roles) in &wants.extra {
+            nodes.push(TownNode::open(shard, &common, wants, *number, *roles).await);
         }
         let snapshot = common.snapshot(&nodes);
         for node in &nodes {
@@ -400,7 +408,7 @@ impl TownNode {
         };
         let keys = NodeKeys {
             network,
-            lab: true,
+            lab: !wants.one_operator,
             node: wallet.address(),
             roles,
             delegation: delegation.encode().try_into().unwrap(),
@@ -431,14 +439,28 @@ impl TownNode {
             sessions: Sessions::default(),
         });
         let door = Arc::new(Door::new(keys, PATH, COOKIE, Arc::clone(&plan) as Arc<dyn Welcome>));
-        serve(shard, listener, common.tls(&sni), sni, Arc::clone(&door));
+        let tls = common.tls(&sni);
+        serve(shard, listener, tls.clone(), sni, Arc::clone(&door));
         let address = wallet.address();
-        Self { address, plan, street, roles, library, delegation, endpoint, gate, link_gate, door }
+        Self {
+            address,
+            plan,
+            street,
+            roles,
+            library,
+            delegation,
+            endpoint,
+            gate,
+            link_gate,
+            door,
+            descriptor,
+            tls,
+        }
     }
 }
 
 /// Accepts for ever.
-fn serve(shard: &Rc<Shard>, listener: TcpListener, tls: TlsServer, sni: String, door: Arc<Door>) {
+pub(crate) fn serve(shard: &Rc<Shard>, listener: TcpListener, tls: TlsServer, sni: String, door: Arc<Door>) {
     let shard = Rc::clone(shard);
     tokio::task::spawn_local(async move {
         loop {
