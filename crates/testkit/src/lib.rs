@@ -12,6 +12,7 @@
 //! - [`dns`]: a name server that answers by table, fails, or stays silent;
 //! - [`ca`]: a certificate authority for one test; [`acme`]: one that speaks ACME and checks what it is told;
 //! - [`websocket`]: a WebSocket server that echoes, and a client;
+//! - [`hosts`]: network namespaces joined by a switch, captures on their links, scans of memory;
 //! - [`real`]: curl, h2load, openssl, Python, Chromium and ssh.
 
 #![allow(
@@ -38,6 +39,7 @@ pub mod acme;
 pub mod ca;
 pub mod dns;
 pub mod far;
+pub mod hosts;
 pub mod origin;
 pub mod real;
 pub mod websocket;
@@ -51,6 +53,7 @@ pub use ca::TestCa;
 pub use client::{End, RawClient};
 pub use dns::{Dns, EncryptedDns};
 pub use far::{Far, Hanging, Refusing, Step, TcpEcho, TcpScript, UdpEcho};
+pub use hosts::{TestHost, TestHosts};
 pub use http::Response;
 pub use origin::{Origin, Reply, Seen};
 pub use proxy::Proxy;

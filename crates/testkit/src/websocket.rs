@@ -2,6 +2,7 @@
 //!
 //! Blocking like the rest of the kit. WebSocket over HTTP/2 is for real browsers: see [`crate::real`].
 
+use crate::client::RawClient;
 use crate::server::Server;
 use crate::wait::PATIENCE;
 use std::net::{SocketAddr, TcpStream};
@@ -107,6 +108,19 @@ impl WebSocket {
         let stream = TcpStream::connect_timeout(&addr, PATIENCE).expect("connect");
         stream.set_read_timeout(Some(PATIENCE)).expect("time-outs");
         stream.set_write_timeout(Some(PATIENCE)).expect("time-outs");
+        Self::over(stream, url)
+    }
+
+    /// Opens it in a tunnel that stands, of which nothing was read yet.
+    #[track_caller]
+    #[must_use]
+    pub fn through(tunnel: &RawClient, url: &str) -> Self {
+        assert!(tunnel.unread.is_empty(), "the tunnel has bytes of its own");
+        Self::over(tunnel.wire.tcp().try_clone().expect("a second handle"), url)
+    }
+
+    #[track_caller]
+    fn over(stream: TcpStream, url: &str) -> Self {
         let (socket, _) = client(url, stream).unwrap_or_else(|error| panic!("{url}: {error}"));
         Self(socket)
     }
