@@ -45,15 +45,16 @@ impl LinkCapture {
         let packets = Arc::new(Mutex::new(Vec::new()));
         let (stdout, record) = (child.stdout.take().expect("standard output"), Arc::clone(&packets));
         thread::spawn(move || read(BufReader::new(stdout), &record));
+        let stderr = BufReader::new(child.stderr.take().expect("standard error"));
+        let capture = Self { child, packets };
         let mut said = Vec::new();
-        for line in BufReader::new(child.stderr.take().expect("standard error")).lines().map_while(Result::ok)
-        {
-            if line.contains("listening on") {
-                return Self { child, packets };
-            }
+        let listens = stderr.lines().map_while(Result::ok).any(|line| {
+            let listens = line.contains("listening on");
             said.push(line);
-        }
-        panic!("tcpdump does not capture (it takes root): {said:?}");
+            listens
+        });
+        assert!(listens, "tcpdump does not capture (it takes root): {said:?}");
+        capture
     }
 
     /// All packets so far.
