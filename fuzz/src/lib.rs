@@ -20,9 +20,11 @@ pub mod http1;
 pub mod overlay;
 pub mod policy;
 pub mod proxy_protocol;
+pub mod sealed;
 pub mod socks4;
 pub mod socks5;
 pub mod socks5_udp;
+pub mod wallet;
 
 /// A target: its name, also that of its corpus and its program, and its function.
 pub type Target = (&'static str, fn(&[u8]));
@@ -58,6 +60,12 @@ pub const TARGETS: &[Target] = &[
     ("record_frames", overlay::record_frames),
     ("link_state", overlay::link_state),
     ("circuit_state", overlay::circuit_state),
+    ("opener", sealed::opener),
+    ("create", sealed::create),
+    ("accept", sealed::accept),
+    ("node_auth", sealed::node_auth),
+    ("keystore", wallet::keystore),
+    ("words", wallet::words),
 ];
 
 /// Runs one target over one input.

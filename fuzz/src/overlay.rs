@@ -311,7 +311,7 @@ fn drive_circuit(end: &mut CircuitEnd, act: u8, which: u8, now: Moment) -> Momen
 }
 
 /// A generator that gives the same in every run: SplitMix64.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl TryRng for Chance {
     type Error = Infallible;

@@ -54,6 +54,12 @@ replay!(
     record_frames,
     link_state,
     circuit_state,
+    opener,
+    create,
+    accept,
+    node_auth,
+    keystore,
+    words,
 );
 
 fn here(path: &str) -> PathBuf {

@@ -1,0 +1,4 @@
+//! Feeds what libFuzzer makes up to the target `accept`, which is described in `src`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| shoalway_fuzz::run("accept", data));
