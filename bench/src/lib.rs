@@ -10,6 +10,7 @@
 )]
 
 pub mod command_line;
+pub mod delay;
 pub mod load;
 pub mod origin;
 pub mod outcome;

@@ -10,6 +10,7 @@ mod handshake;
 mod idle;
 mod paced;
 mod reply;
+mod round_trips;
 mod source;
 mod tunnel;
 mod websocket;
@@ -31,8 +32,10 @@ use tunnel::Via;
 struct Plan {
     /// Where connections go: the proxy, or a relay or the origin itself.
     proxy: SocketAddrV4,
-    /// How the far side is asked for.
+    /// How the far side is asked for, where each unit does not say itself who asks ([`Plan::via`]).
     via: Via,
+    /// Users that SOCKS5 tunnels are asked for by, in turn; 0 is without log-in.
+    users: u64,
     /// Port of the origin that tunnels lead to; its addresses are cycled through.
     port: u16,
     /// Connections open at once.
@@ -91,6 +94,8 @@ pub fn run(flags: &Flags) -> anyhow::Result<Outcome> {
         "get" => get::run(&plan)?,
         "paced" => paced::run(&plan)?,
         "body" => body::run(&plan)?,
+        "round-trips" => round_trips::run(&plan)?,
+        "first-byte" => round_trips::first_byte(&plan)?,
         "handshake" => handshake::run(&plan)?,
         "exchange" => exchange::run(&plan)?,
         "bulk" => bulk::run(&plan),
@@ -98,7 +103,9 @@ pub fn run(flags: &Flags) -> anyhow::Result<Outcome> {
         "idle-get" => idle::run(&plan, idle::page)?,
         "websocket" => websocket::run(&plan)?,
         other => {
-            bail!("--mode {other}: get, paced, body, handshake, exchange, bulk, idle, idle-get or websocket")
+            bail!(
+                "--mode {other}: get, paced, body, handshake, exchange, round-trips, first-byte, bulk, idle, idle-get or websocket"
+            )
         }
     };
     outcome.elapsed = start.elapsed();
@@ -117,6 +124,7 @@ impl Plan {
                 "socks5" => Via::Socks5,
                 other => bail!("--via {other}: direct, connect or socks5"),
             },
+            users: flags.value_or("users", 0)?,
             port,
             workers: flags.value_or("workers", 1)?,
             count: flags.value("count")?,
@@ -136,6 +144,14 @@ impl Plan {
             sources: Sources::new(),
             until: Instant::now() + Duration::from_secs(flags.value_or("max-seconds", 60)?),
         })
+    }
+
+    /// How the far side of the unit of this number is asked for.
+    const fn via(&self, index: u64) -> Via {
+        match self.via {
+            Via::Socks5 if self.users > 0 => Via::Socks5As(index % self.users),
+            Via::Direct | Via::Connect | Via::Socks5 | Via::Socks5As(_) => self.via,
+        }
     }
 
     /// The GET of this plan, and the length of the body it asks for.

@@ -127,7 +127,35 @@ pub fn connect_request(target: SocketAddrV4) -> Vec<u8> {
 }
 
 /// SOCKS5 greeting that offers no authentication.
-pub const SOCKS_GREETING: [u8; 3] = [5, 1, 0];
+pub const SOCKS_GREETING: [u8; 3] = [5, 1, SOCKS_NO_LOGIN];
+/// SOCKS5 greeting that offers user and password alone.
+pub const SOCKS_GREETING_LOGIN: [u8; 3] = [5, 1, SOCKS_LOGIN];
+/// The method without authentication.
+pub const SOCKS_NO_LOGIN: u8 = 0;
+/// The method of user and password.
+pub const SOCKS_LOGIN: u8 = 2;
+
+/// User and password (RFC 1929 section 2) of the user of this number.
+#[must_use]
+pub fn socks_login(user: u64) -> Vec<u8> {
+    let name = format!("u{user}");
+    let mut login = vec![1, u8::try_from(name.len()).unwrap_or(u8::MAX)];
+    login.extend_from_slice(name.as_bytes());
+    login.extend_from_slice(&[1, b'p']);
+    login
+}
+
+/// Length of the complete answer to [`socks_login`] in `buf`, or nothing yet.
+///
+/// # Errors
+/// When it is not a success.
+pub fn socks_login_reply(buf: &[u8]) -> anyhow::Result<Option<usize>> {
+    match buf {
+        [1, 0, ..] => Ok(Some(2)),
+        [] | [1] => Ok(None),
+        _ => bail!("SOCKS5 log-in answered with {:?}", buf.get(..2)),
+    }
+}
 
 /// SOCKS5 CONNECT to an IPv4 address.
 #[must_use]
@@ -141,10 +169,10 @@ pub fn socks_request(target: SocketAddrV4) -> Vec<u8> {
 /// Length of the complete SOCKS5 method choice in `buf`, or nothing yet.
 ///
 /// # Errors
-/// When the proxy wants something other than no authentication.
-pub fn socks_method(buf: &[u8]) -> anyhow::Result<Option<usize>> {
+/// When the proxy wants another method than the one that was offered.
+pub fn socks_method(buf: &[u8], offered: u8) -> anyhow::Result<Option<usize>> {
     match buf {
-        [5, 0, ..] => Ok(Some(2)),
+        [5, method, ..] if *method == offered => Ok(Some(2)),
         [] | [5] => Ok(None),
         _ => bail!("SOCKS5 greeting answered with {:?}", buf.get(..2)),
     }
@@ -269,8 +297,8 @@ mod tests {
         assert_eq!(connect_reply(b"HTTP/1.1 200 OK\r\n\r\n").expect("2xx"), Some(19));
         assert_eq!(connect_reply(b"HTTP/1.1 200 OK\r\n").expect("part"), None);
         assert!(connect_reply(b"HTTP/1.1 403 No\r\n\r\n").is_err());
-        assert_eq!(socks_method(&[5, 0]).expect("none"), Some(2));
-        assert!(socks_method(&[5, 255]).is_err());
+        assert_eq!(socks_method(&[5, 0], SOCKS_NO_LOGIN).expect("none"), Some(2));
+        assert!(socks_method(&[5, 255], SOCKS_LOGIN).is_err());
         assert_eq!(socks_reply(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).expect("v4"), Some(10));
         assert_eq!(socks_reply(&[5, 0, 0, 1, 0]).expect("part"), None);
         assert!(socks_reply(&[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]).is_err());

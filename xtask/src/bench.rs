@@ -1,14 +1,16 @@
-//! `cargo xtask bench forward` and `reverse`: our proxy and real peers in turn, in one run, as ratios of CPU time.
+//! `cargo xtask bench forward`, `reverse` and `overlay`: our proxy and real peers in turn, in one run, as ratios of CPU time.
 //!
-//! Here is what both have in common at their start. Load and origin are the package `bench/`, the peers' configurations
+//! Here is what all have in common at their start. Load and origin are the package `bench/`, the peers' configurations
 //! stand in `bench/peers/`, and `docs/benchmarks.md` says what is measured and how to read it.
 #![allow(clippy::disallowed_methods, reason = "a measuring tool: it looks itself whether a peer listens")]
 
+mod certificate;
 mod cores;
 mod forward;
 mod load;
 mod machine;
 mod options;
+mod overlay;
 mod peer;
 mod process_tree;
 mod reverse;
@@ -42,6 +44,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     match args.split_first() {
         Some((word, rest)) if word == "forward" => forward::run(Options::read(rest)?),
         Some((word, rest)) if word == "reverse" => reverse::run(Options::read(rest)?),
+        Some((word, rest)) if word == "overlay" => overlay::run(Options::read(rest)?),
         Some((word, _)) => bail!("no such benchmark: {word}\n\n{}", options::USAGE),
         None => bail!("which benchmark?\n\n{}", options::USAGE),
     }
@@ -78,6 +81,12 @@ fn installed<C: Choice>(options: &Options<C>, programs: &Programs) -> Vec<Peer> 
     }
     if missing.contains(&Peer::Envoy) {
         eprintln!("envoy is not installed, left out; to have it under target/: {}", peer::ENVOY_INSTALL);
+    }
+    if missing.contains(&Peer::ShadowsocksRust) {
+        eprintln!(
+            "shadowsocks-rust is not installed, left out; to have it under target/: {}",
+            peer::SHADOWSOCKS_INSTALL
+        );
     }
     let packages: Vec<_> = missing.iter().flat_map(|peer| peer.packages()).copied().collect();
     if !packages.is_empty() {

@@ -35,7 +35,7 @@ pub(super) fn run(plan: &Plan) -> Outcome {
 
 fn download(plan: &Plan, target: SocketAddrV4, room: &mut Vec<u8>) -> anyhow::Result<()> {
     let mut stream = plan.sources.connect(plan.proxy)?;
-    open(&mut stream, plan.via, target)?;
+    open(&mut stream, plan.via(0), target)?;
     stream.write_all(&plan.bytes.to_be_bytes())?;
     let mut first = vec![0; usize::try_from(plan.bytes.min(64 << 10)).unwrap_or(0)];
     stream.read_exact(&mut first).context("first bytes")?;

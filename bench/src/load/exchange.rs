@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use rustix::event::epoll::EventFlags;
 
-use super::tunnel::{Handshake, Step};
+use super::tunnel::{Handshake, Step, Via};
 use super::{FAILURES, GRACE, Plan};
 use crate::origin;
 use crate::outcome::Outcome;
@@ -68,8 +68,9 @@ impl Exchanges<'_> {
             && self.outcome.failed < FAILURES
         {
             let target = SocketAddrV4::new(origin::address(self.issued), self.plan.port);
+            let via = self.plan.via(self.issued);
             self.issued += 1;
-            match Tunnel::start(self.plan, target, &self.reactor, token) {
+            match Tunnel::start(self.plan, via, target, &self.reactor, token) {
                 Ok(tunnel) => return Some(tunnel),
                 Err(error) => self.outcome.fail(format_args!("{error:#}")),
             }
@@ -79,11 +80,17 @@ impl Exchanges<'_> {
 }
 
 impl Tunnel {
-    fn start(plan: &Plan, target: SocketAddrV4, reactor: &Reactor, token: u64) -> anyhow::Result<Self> {
+    fn start(
+        plan: &Plan,
+        via: Via,
+        target: SocketAddrV4,
+        reactor: &Reactor,
+        token: u64,
+    ) -> anyhow::Result<Self> {
         let mut stream = plan.sources.connect(plan.proxy)?;
         stream.set_nonblocking(true)?;
         reactor.add(&stream, token, EventFlags::IN)?;
-        let (handshake, first) = Handshake::start(plan.via, target);
+        let (handshake, first) = Handshake::start(via, target);
         stream.write_all(&first)?;
         let mut tunnel = Self { stream, handshake, buf: Vec::new(), open: false };
         tunnel.advance()?;

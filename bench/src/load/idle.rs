@@ -65,7 +65,7 @@ pub(super) fn page(plan: &Plan, _: u64) -> anyhow::Result<TcpStream> {
 /// When it is refused or other bytes come back.
 pub(super) fn tunnel(plan: &Plan, index: u64) -> anyhow::Result<TcpStream> {
     let mut stream = plan.sources.connect(plan.proxy)?;
-    open(&mut stream, plan.via, SocketAddrV4::new(origin::address(index), plan.port))?;
+    open(&mut stream, plan.via(index), SocketAddrV4::new(origin::address(index), plan.port))?;
     stream.write_all(&PAYLOAD)?;
     let mut back = [0; PAYLOAD.len()];
     stream.read_exact(&mut back).context("exchange")?;

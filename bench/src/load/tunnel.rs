@@ -17,6 +17,8 @@ pub(super) enum Via {
     Connect,
     /// SOCKS5 without authentication.
     Socks5,
+    /// SOCKS5 as the user of this number, with a password (RFC 1929).
+    Socks5As(u64),
 }
 
 /// What the driver does next.
@@ -31,6 +33,8 @@ pub(super) enum Step {
 enum State {
     ConnectReply,
     SocksMethod { request: Vec<u8> },
+    SocksLoginMethod { user: u64, request: Vec<u8> },
+    SocksLogin { request: Vec<u8> },
     SocksReply,
     Open,
 }
@@ -49,6 +53,10 @@ impl Handshake {
                 Self(State::SocksMethod { request: wire::socks_request(target) }),
                 wire::SOCKS_GREETING.to_vec(),
             ),
+            Via::Socks5As(user) => (
+                Self(State::SocksLoginMethod { user, request: wire::socks_request(target) }),
+                wire::SOCKS_GREETING_LOGIN.to_vec(),
+            ),
         }
     }
 
@@ -60,13 +68,19 @@ impl Handshake {
         let consumed = match &self.0 {
             State::Open => return Ok(Step::Open),
             State::ConnectReply => wire::connect_reply(buf)?,
-            State::SocksMethod { .. } => wire::socks_method(buf)?,
+            State::SocksMethod { .. } => wire::socks_method(buf, wire::SOCKS_NO_LOGIN)?,
+            State::SocksLoginMethod { .. } => wire::socks_method(buf, wire::SOCKS_LOGIN)?,
+            State::SocksLogin { .. } => wire::socks_login_reply(buf)?,
             State::SocksReply => wire::socks_reply(buf)?,
         };
         let Some(consumed) = consumed else { return Ok(Step::Read) };
         buf.drain(..consumed);
         match std::mem::replace(&mut self.0, State::Open) {
-            State::SocksMethod { request } => {
+            State::SocksLoginMethod { user, request } => {
+                self.0 = State::SocksLogin { request };
+                Ok(Step::Send(wire::socks_login(user)))
+            }
+            State::SocksMethod { request } | State::SocksLogin { request } => {
                 self.0 = State::SocksReply;
                 Ok(Step::Send(request))
             }
@@ -131,6 +145,7 @@ mod tests {
     #[test]
     fn answers_cut_anywhere_give_the_same_steps() {
         let socks = [5, 0, 5, 0, 0, 1, 127, 0, 0, 1, 0, 80];
+        let login = [5, 2, 1, 0, 5, 0, 0, 1, 127, 0, 0, 1, 0, 80];
         let connect = b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n";
         for chunk in 1..12 {
             assert_eq!(
@@ -138,6 +153,10 @@ mod tests {
                 [Step::Send(wire::socks_request(TARGET)), Step::Open]
             );
             assert_eq!(steps(Via::Connect, connect, chunk), [Step::Open]);
+            assert_eq!(
+                steps(Via::Socks5As(7), &login, chunk),
+                [Step::Send(wire::socks_login(7)), Step::Send(wire::socks_request(TARGET)), Step::Open]
+            );
         }
     }
 }

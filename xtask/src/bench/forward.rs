@@ -132,7 +132,7 @@ const fn templates(peer: Peer) -> &'static [Template] {
         Peer::Nginx => &[("nginx.conf", "nginx.conf")],
         Peer::Danted => &[("danted.conf", "danted.conf")],
         Peer::Microsocks => &[("microsocks.conf", "microsocks.args")],
-        Peer::Envoy | Peer::Caddy => &[],
+        Peer::Envoy | Peer::Caddy | Peer::ShadowsocksRust | Peer::ShadowsocksLibev | Peer::Tor => &[],
     }
 }
 
@@ -148,7 +148,7 @@ fn command(peer: Peer, dir: &Path, ours: &Path) -> Command {
         Peer::Nginx => vec!["-p".into(), dir.display().to_string(), "-c".into(), file("nginx.conf")],
         Peer::Danted => vec!["-f".into(), file("danted.conf"), "-p".into(), file("danted.pid")],
         Peer::Microsocks => arguments(&dir.join("microsocks.args")),
-        Peer::Envoy | Peer::Caddy => Vec::new(),
+        Peer::Envoy | Peer::Caddy | Peer::ShadowsocksRust | Peer::ShadowsocksLibev | Peer::Tor => Vec::new(),
     };
     let mut command = Command::new(peer.program_at(ours));
     command.args(args).current_dir(dir);

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -17,6 +18,7 @@ pub(super) struct Programs {
     pub(super) shoalway: Option<PathBuf>,
     load: PathBuf,
     origin: PathBuf,
+    delay: PathBuf,
 }
 
 /// Whether programs are built before they are measured.
@@ -38,13 +40,13 @@ impl Programs {
         let target = env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| machine::workspace().join("target"), PathBuf::from);
         let release = target.join("release");
-        let [shoalway, load, origin] =
-            ["shoalway", "bench-load", "bench-origin"].map(|name| release.join(name));
-        for program in [&load, &origin] {
+        let [shoalway, load, origin, delay] =
+            ["shoalway", "bench-load", "bench-origin", "bench-delay"].map(|name| release.join(name));
+        for program in [&load, &origin, &delay] {
             ensure!(program.is_file(), "{} is not there; leave --no-build out once", program.display());
         }
         let shoalway = (ours && builds("shoalway") && shoalway.is_file()).then_some(shoalway);
-        Ok(Self { shoalway, load, origin })
+        Ok(Self { shoalway, load, origin, delay })
     }
 
     /// One load run as a command, with its options by name.
@@ -114,6 +116,40 @@ impl Origin {
 impl Drop for Origin {
     fn drop(&mut self) {
         end(&mut self.child);
+    }
+}
+
+/// A long path at work: a relay that passes everything on later by a fixed time in each direction.
+pub(super) struct Delay(Child);
+
+impl Delay {
+    /// Starts it on the load's core, from port `listen` of 127.0.0.1 to `to`, and waits until it listens.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(super) fn start(
+        programs: &Programs,
+        cores: &Cores,
+        listen: u16,
+        to: SocketAddrV4,
+        milliseconds: u32,
+    ) -> Result<Self> {
+        let mut command = Command::new(&programs.delay);
+        command.args(["--listen", &listen.to_string(), "--to", &to.to_string()]);
+        command.args(["--ms", &milliseconds.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = cores.spawn(cores.load, &mut command)?;
+        let output = child.stdout.take();
+        let delay = Self(child);
+        let mut line = String::new();
+        BufReader::new(output.context("the delay's output")?).read_line(&mut line)?;
+        ensure!(line.trim() == "ready", "the delay did not come up");
+        Ok(delay)
+    }
+}
+
+impl Drop for Delay {
+    fn drop(&mut self) {
+        end(&mut self.0);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The command line of `cargo xtask bench forward` and `reverse`.
+//! The command line of `cargo xtask bench forward`, `reverse` and `overlay`.
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -6,16 +6,18 @@ use super::load::Build;
 use super::peer::Peer;
 
 pub(super) const USAGE: &str = "\
-cargo xtask bench forward|reverse [OPTION...]
+cargo xtask bench forward|reverse|overlay [OPTION...]
 
   --rounds N     measured rounds of each peer, interleaved (default 3)
   --only CASE    several with commas
                  forward: get, connect, socks5, bulk, bulk-1m, idle or start
                  reverse: h1-100, h1-10k, body-1m, body-100m, h2, h2-bulk, tls-handshake, tls-bulk, l4-bulk,
                           l4-connect, idle, latency or reload
+                 overlay: bulk, parts, streams, circuit, round-trip, first-byte or memory
   --peer NAME    several with commas
                  forward: shoalway, squid, trafficserver, tinyproxy, haproxy, nginx, danted or microsocks
                  reverse: shoalway, haproxy, nginx, envoy or caddy
+                 overlay: shoalway, shadowsocks-rust, shadowsocks-libev or tor
   --quick        a quarter of the work, fewer tunnels: to see that everything runs, not to quote
   --no-build     measures the binaries that are in target/release, whatever the sources say
   --calls        forward only: system calls per unit of work instead of CPU time (perf)";
@@ -99,7 +101,7 @@ fn named<T: Copy>(list: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Re
 
 #[cfg(test)]
 mod tests {
-    use super::super::{forward, reverse};
+    use super::super::{forward, overlay, reverse};
     use super::*;
 
     fn read<C: Choice>(line: &str) -> Result<Options<C>> {
@@ -118,6 +120,7 @@ mod tests {
     fn nothing_said_means_all_cases_all_peers_three_rounds() {
         nothing_said_means_all::<forward::Case>();
         nothing_said_means_all::<reverse::Case>();
+        nothing_said_means_all::<overlay::Case>();
     }
 
     #[test]

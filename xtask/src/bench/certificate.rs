@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::machine;
+use super::machine;
 
 /// The site that the certificate is for.
 pub(super) const HOST: &str = "shop.example";
@@ -29,6 +29,8 @@ impl Certificate {
         fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         let certificate = Self { dir };
         let name = format!("subjectAltName=DNS:{HOST}");
+        // Nodes of the overlay verify it, and it is its own authority: they take no certificate of one for a site's.
+        let leaf = "basicConstraints=critical,CA:FALSE";
         let mut command = Command::new(openssl);
         command.args([
             "req",
@@ -39,7 +41,17 @@ impl Certificate {
             "ec_paramgen_curve:prime256v1",
             "-sha256",
         ]);
-        command.args(["-nodes", "-days", "7", "-subj", &format!("/CN={HOST}"), "-addext", &name]);
+        command.args([
+            "-nodes",
+            "-days",
+            "7",
+            "-subj",
+            &format!("/CN={HOST}"),
+            "-addext",
+            &name,
+            "-addext",
+            leaf,
+        ]);
         command.arg("-keyout").arg(certificate.key()).arg("-out").arg(certificate.chain());
         let output = command.stdin(Stdio::null()).output().context("openssl")?;
         ensure!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
