@@ -79,3 +79,28 @@ fn a_client_that_does_not_read_its_link_has_its_bound_and_costs_nobody_else() {
     assert!(world.until(seconds(5), |world| world.flows[quick].is_complete()), "the other client is served");
     assert!(world.flows[quick].reset[0].is_none() && world.ports[port].is_live());
 }
+
+#[test]
+fn what_a_client_sends_into_a_trunk_that_stands_still_has_its_bound_too() {
+    let (mut world, entry, exit) = world();
+    let other_exit = world.node();
+    world.trunk(entry, other_exit, way(5, 100_000_000));
+    let (hoarder, other) =
+        (world.client(entry, way(5, 100_000_000)), world.client(entry, way(5, 100_000_000)));
+    for _ in 0..44 {
+        let port = world.standing(hoarder, &[entry, exit]);
+        world.flow(port, FOR_EVER, 0);
+    }
+    let port = world.standing(other, &[entry, other_exit]);
+    let trunk = Spot { line: 0, side: 0 };
+    world.lines[trunk.line].sides[trunk.side].out.stopped = true;
+    let mut most = 0;
+    for _ in 0..10 {
+        world.pass(seconds(1));
+        most = most.max(world.link(trunk).unwrap().buffered());
+    }
+    assert!((4 << 20..=8 << 20).contains(&most), "{most} bytes");
+    assert!(world.ended.iter().any(|(spot, _, code)| *spot == trunk && *code == Code::Busy));
+    let quick = world.flow(port, 2_000_000, 2_000_000);
+    assert!(world.until(seconds(5), |world| world.flows[quick].is_complete()), "the other client is served");
+}
