@@ -7,7 +7,7 @@ use super::certificates::{self, Defaults};
 use super::listeners::address;
 use super::places::{By, Manner, Places, leads_to};
 use super::upstreams::{self, Found, Kind};
-use super::{Check, fallback, routes};
+use super::{Check, compress, fallback, routes};
 use crate::config::at::{At, NOWHERE, Place};
 use crate::config::catalogue::Code;
 use crate::config::file::{GateWord, SiteSection, SiteTimeouts};
@@ -131,6 +131,7 @@ fn site(
         gate: manner.gate,
         fallback,
         timeouts: times(section.timeouts.as_ref(), check),
+        compress: compress::compression(section.compress.as_ref(), check),
         rate: section.rate.as_ref().and_then(|at| check.events("rate", at)),
         proxy_protocol: manner.proxy_protocol,
         trusted: manner.trusted,

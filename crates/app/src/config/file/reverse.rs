@@ -4,8 +4,8 @@
 //! (`check/sites`, `check/streams`).
 
 use super::{
-    At, BreakerSection, Many, OutlierSection, QueueSection, RetrySection, SiteAcmeSection, SiteTlsSection,
-    StreamRetrySection,
+    At, BreakerSection, CompressSection, Many, OutlierSection, QueueSection, RetrySection, SiteAcmeSection,
+    SiteTlsSection, StreamRetrySection, StreamTlsSection,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,10 @@ pub struct SiteSection {
     /// Let the site's certificate be had and renewed by itself: `true`, or a table. Without this key it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acme: Option<SiteAcmeSection>,
+    /// Compress answers for clients that take it: `true`, a list of codings, or a table. Without this key files are and what
+    /// comes from upstreams is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compress: Option<CompressSection>,
     /// TLS towards `https` upstreams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<UpstreamTlsSection>,
@@ -105,6 +109,7 @@ impl Default for SiteSection {
             fallback: None,
             tls: None,
             acme: None,
+            compress: None,
             upstream: None,
             timeouts: None,
             rate: None,

@@ -9,6 +9,7 @@ use shoalway_policy::{Cidr, Rate};
 use shoalway_reverse::balance::Algorithm;
 use shoalway_reverse::breaker::BreakerLimits;
 use shoalway_reverse::budget::BudgetConfig;
+use shoalway_reverse::compress::Compression;
 use shoalway_reverse::discovery::Finder;
 use shoalway_reverse::health::HealthConfig;
 use shoalway_reverse::health::probe::Probe;
@@ -47,6 +48,8 @@ pub struct SiteSettings {
     pub fallback: Option<Fallback>,
     /// Times.
     pub timeouts: SiteTimes,
+    /// What is compressed; none when nobody said.
+    pub compress: Option<Compression>,
     /// Most requests of one client network.
     pub rate: Option<Rate>,
     /// Whether connections begin with a PROXY header.

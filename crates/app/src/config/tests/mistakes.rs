@@ -60,7 +60,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     (
         "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncompress = { codings = [\"br\", \"br\"] }\n",
-        &["C055 5:32"],
+        &["C055 5:31"],
     ),
     (
         "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncompress = { types = \"text\" }\n",
