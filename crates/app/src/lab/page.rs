@@ -12,13 +12,13 @@ const STYLE: &str = "\
 *{box-sizing:border-box}\
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,sans-serif}\
 main{max-width:72rem;margin:0 auto;padding:2rem 1.25rem 4rem}\
-h1{font-size:1.9rem;line-height:1.2;margin:.2rem 0 .6rem;letter-spacing:-.01em}\
+h1{font-size:1.9rem;line-height:1.2;margin:.6rem 0;letter-spacing:-.01em}\
 h2{font-size:1.15rem;margin:2.2rem 0 .7rem}\
 p{max-width:44rem;margin:.4rem 0}\
 .dim{color:var(--dim)}\
 .badge{display:inline-block;border:1px solid var(--line);border-radius:99px;padding:.1rem .7rem;font-size:.85rem;color:var(--dim)}\
 .parts{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:.6rem;margin:1.2rem 0;padding:0;list-style:none}\
-.parts img{display:block;width:100%;aspect-ratio:3/2;border-radius:.6rem;border:1px solid var(--line);background:var(--card)}\
+.parts img{display:block;width:100%;height:auto;border-radius:.6rem;border:1px solid var(--line);background:var(--card)}\
 .wide{overflow-x:auto}\
 table{border-collapse:collapse;background:var(--card);border:1px solid var(--line);border-radius:.6rem;font-size:.92rem}\
 th,td{padding:.3rem .9rem;text-align:left;border-top:1px solid var(--line);font-variant-numeric:tabular-nums}\
@@ -38,7 +38,7 @@ pub fn html(from: IpAddr, port: u16) -> String {
          <h1>One page, {OBJECTS} parts, {EXITS} ways out</h1>\n\
          <p>Each tile is a picture on a site of its own. It shows the address that asked for it: the exit that your \
          client chose for that site. {}</p>\n\
-         <p class=\"dim\">Reload: a site keeps its exit. Start the lab again: the sites fall otherwise.</p>\n",
+         <p class=\"dim\">Reload: a site keeps its exit. Start the lab again: its sites fall to other exits.</p>\n",
         came(from)
     );
     out.push_str("<ul class=\"parts\">\n");
