@@ -5,8 +5,9 @@
 //!                    |  tap: switch |
 //!   exit --- veth ---+--------------+--- veth --- web        a capture on each port of the switch
 //! ```
-//! Each host has one IPv4 address, no route beyond the switch, and nobody else's sockets. The namespace `tap` belongs to
-//! the switch alone, so captures see every frame, IPv6 and ARP too. Takes root. Everything is gone when dropped. Not
+//! Each host has one IPv4 address, no route beyond the switch, and nobody else's sockets. Who is where is written down on
+//! every host and on the switch, so that nothing is asked for aloud: a frame goes to its host's link and to no other, and
+//! what a capture sees was sent by a program. IPv6 is there and silent until a program uses it. Takes root. Everything is gone when dropped. Not
 //! here: what runs on the hosts.
 
 mod capture;
@@ -56,7 +57,24 @@ impl TestHosts {
         for (index, (name, ip)) in hosts.iter().enumerate() {
             made.add(index, name, Ipv4Addr::from(*ip));
         }
+        made.introduce();
         made
+    }
+
+    /// Tells every host and the switch where all the others are.
+    fn introduce(&self) {
+        for (number, host) in self.hosts.iter().enumerate() {
+            let mac = mac(number);
+            self.run(
+                "bridge",
+                &["-n", &self.tap(), "fdb", "replace", &mac, "dev", &host.port, "master", "static"],
+            );
+            for other in self.hosts.iter().filter(|other| other.ip != host.ip) {
+                let ip = host.ip.to_string();
+                let words = ["-n", &other.namespace, "neigh", "replace", &ip, "lladdr", &mac, "dev", "eth0"];
+                self.ip(&[&words[..], &["nud", "permanent"]].concat());
+            }
+        }
     }
 
     fn tap(&self) -> String {
@@ -77,10 +95,12 @@ impl TestHosts {
             "link", "add", &host.port, "netns", &tap, "type", "veth", "peer", "name", &inside, "netns", space,
         ]);
         self.in_tap(&["link", "set", &host.port, "master", "switch", "up"]);
-        let address = format!("{ip}/8");
+        let quiet = ["learning", "flood", "mcast_flood", "bcast_flood"].map(|what| [what, "off"]).concat();
+        self.run("bridge", &[&["-n", &tap, "link", "set", "dev", &host.port][..], &quiet].concat());
+        let (address, mac) = (format!("{ip}/8"), mac(index));
         for words in [
             &["link", "set", "lo", "up"][..],
-            &["link", "set", &inside, "name", "eth0"],
+            &["link", "set", &inside, "name", "eth0", "address", &mac, "arp", "off", "addrgenmode", "none"],
             &["addr", "add", &address, "dev", "eth0"],
             &["link", "set", "eth0", "up"],
         ] {
@@ -140,11 +160,20 @@ impl TestHosts {
     }
 
     fn ip(&self, words: &[&str]) {
-        let output = Command::new("ip").args(words).stdin(Stdio::null()).output();
-        let output = output.unwrap_or_else(|error| panic!("ip: {error}: run .ci/setup"));
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "ip {words:?} (it takes root): {said}");
+        self.run("ip", words);
     }
+
+    fn run(&self, program: &str, words: &[&str]) {
+        let output = Command::new(program).args(words).stdin(Stdio::null()).output();
+        let output = output.unwrap_or_else(|error| panic!("{program}: {error}: run .ci/setup"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {words:?} (it takes root): {said}");
+    }
+}
+
+/// The link-layer address of a host.
+fn mac(number: usize) -> String {
+    format!("02:00:00:00:00:{:02x}", number + 1)
 }
 
 impl Drop for TestHosts {
@@ -165,7 +194,9 @@ mod tests {
 
     #[test]
     fn hosts_reach_each_other_and_captures_see_whose_packets_pass() {
-        let hosts = TestHosts::new(&[("one", [10, 1, 0, 1]), ("other", [10, 2, 0, 1])]);
+        let hosts =
+            TestHosts::new(&[("one", [10, 1, 0, 1]), ("other", [10, 2, 0, 1]), ("third", [10, 3, 0, 1])]);
+        let elsewhere = hosts.capture("third");
         let capture = hosts.capture("other");
         let listener = hosts.run_on("other", || TcpListener::bind("10.2.0.1:700").unwrap());
         let server = std::thread::spawn(move || {
@@ -179,6 +210,8 @@ mod tests {
         assert_eq!(said, "10.1.0.1");
         let packets = capture.wait_for("Flags [F");
         assert!(packets.iter().any(|packet| packet.holds(b"10.1.0.1")), "the text on the wire");
-        assert!(packets.iter().any(|packet| packet.head.contains("10.1.0.1.")));
+        let known = |packet: &Packet| packet.head.contains("10.1.0.1.") && packet.head.contains("10.2.0.1.");
+        assert!(elsewhere.packets().is_empty(), "nothing passes where it is not meant for");
+        assert!(packets.iter().all(known), "nothing but these two: {packets:?}");
     }
 }

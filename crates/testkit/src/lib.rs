@@ -56,7 +56,7 @@ pub use far::{Far, Hanging, Refusing, Step, TcpEcho, TcpScript, UdpEcho};
 pub use hosts::{TestHost, TestHosts};
 pub use http::Response;
 pub use origin::{Origin, Reply, Seen};
-pub use proxy::Proxy;
+pub use proxy::{Proxy, run};
 pub use temp::TempDir;
 pub use tunnel::exchange_far;
 pub use wait::{PATIENCE, eventually, millis, secs};
