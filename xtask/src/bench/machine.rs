@@ -74,11 +74,14 @@ pub(super) fn print_header(cores: &Cores, peers: &[Peer]) {
 
 fn version(peer: Peer) -> Option<String> {
     let Some(package) = peer.packages().first() else {
-        // Envoy says `version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`.
+        // Envoy says `version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`, shadowsocks-rust `shadowsocks 1.25.0`.
         let output = Command::new(peer.program_at(Path::new("shoalway"))).arg("--version").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let said = text.split("version:").nth(1)?;
-        return said.split('/').nth(1).map(|version| format!("{} {version}", peer.name()));
+        let version = match text.split("version:").nth(1) {
+            Some(said) => said.split('/').nth(1),
+            None => text.split_whitespace().nth(1),
+        };
+        return version.map(|version| format!("{} {version}", peer.name()));
     };
     let output = Command::new("dpkg-query").args(["-W", "-f=${Version}", package]).output().ok()?;
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();

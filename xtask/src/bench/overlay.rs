@@ -81,7 +81,11 @@ fn contenders<'a>(bench: &'a Bench, case: Case, origin: &'a Origin) -> Vec<Conte
         competes: true,
         most: case.most(peer),
         start: Box::new(move || bench.start(peer, &Manner::USUAL, origin)),
-        load: Box::new(move |running, amount| bench.load(running, case.load(origin.ports, amount))),
+        load: Box::new(move |running, amount| {
+            let mut options = case.load(origin.ports, amount);
+            options.push(("users", case::users(case, peer).to_string()));
+            bench.load(running, options)
+        }),
     };
     bench.run.peers.iter().copied().map(contender).collect()
 }

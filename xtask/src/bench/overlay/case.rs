@@ -105,16 +105,19 @@ impl Case {
             Self::FirstByte => ("first-byte", origin.echo, 1, amount, 0),
             Self::Memory => ("idle", origin.echo, 1, amount, 0),
         };
-        let users = if self == Self::Streams { USERS } else { 0 };
         vec![
             ("mode", mode.to_owned()),
             ("port", port.to_string()),
             ("workers", workers.to_string()),
             ("count", count.to_string()),
             ("bytes", bytes.to_string()),
-            ("users", users.to_string()),
         ]
     }
+}
+
+/// What keeps the flows of our streams apart; peers know one user.
+pub(super) fn users(case: Case, peer: Peer) -> u64 {
+    if (case, peer) == (Case::Streams, Peer::Shoalway) { USERS } else { 0 }
 }
 
 /// One exchange: does anything pass at all?

@@ -74,7 +74,10 @@ fn authority(tor: &Path, dir: &Path, number: &str, ports: &Ports) -> Result<Stri
     let relay = ports.relay.to_string();
     let nobody = format!("nobody v3ident={identity} 127.0.0.1:1 {}", "F".repeat(40));
     let mut command = Command::new(tor);
-    command.args(["--list-fingerprint", "--quiet", "-f", "/dev/null", "--TestingTorNetwork", "1"]);
+    // Its file is a regular one, or it does not start.
+    let empty = dir.join("empty");
+    fs::write(&empty, "")?;
+    command.args(["--list-fingerprint", "--quiet", "--TestingTorNetwork", "1", "-f"]).arg(empty);
     command.args(["--DirAuthority", &nobody, "--Nickname", &format!("bench{number}")]);
     command.args(["--ORPort", &relay, "--Address", "127.0.0.1", "--DataDirectory"]).arg(dir);
     let output = command.stdin(Stdio::null()).output().context("tor")?;
