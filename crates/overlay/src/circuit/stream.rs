@@ -5,7 +5,7 @@
 
 use super::Port;
 use crate::time;
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use shoalway_overlay_proto::circuit::terms::{ResetCode, StreamId};
 use shoalway_overlay_proto::link::dir::DirGet;
 use std::cell::Cell;
@@ -19,6 +19,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes taken from one write: the record that carries them holds no more.
 const PIECE: usize = 16_313;
+
+/// Pieces that wait are joined up to this.
+const JOINED: usize = 4_096;
 
 /// What is known of a stream between the machine and whoever uses it.
 #[derive(Default)]
@@ -43,8 +46,18 @@ impl StreamState {
         }
     }
 
+    /// Bytes came, or the answer to a question, of which there is one at a time. The other end cuts bytes as it likes,
+    /// and a window counts nothing else: small pieces are joined, or a window of single bytes would cost fifty times
+    /// its size.
     pub(super) fn data(&mut self, bytes: Bytes) {
-        self.received.push_back(bytes);
+        match self.received.back_mut().filter(|last| last.len() + bytes.len() <= JOINED) {
+            Some(last) => {
+                let mut joined = BytesMut::from(std::mem::take(last));
+                joined.extend_from_slice(&bytes);
+                *last = joined.freeze();
+            }
+            None => self.received.push_back(bytes),
+        }
         self.wake_reader();
     }
 
@@ -294,5 +307,23 @@ impl Drop for StreamPort {
                 end.reset(stream, farewell);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_come_one_by_one_wait_in_few_pieces_and_in_order() {
+        let mut state = StreamState::default();
+        let sent: Vec<u8> = (0..50_000_u32).map(|n| n.to_be_bytes()[3]).collect();
+        sent.iter().for_each(|byte| state.data(Bytes::copy_from_slice(&[*byte])));
+        assert!(state.received.len() <= sent.len() / JOINED + 1, "{} pieces", state.received.len());
+        assert_eq!(state.received.make_contiguous().concat(), sent);
+        // A long piece is handed on as it is, without a copy.
+        let long = Bytes::from(vec![7; 16_000]);
+        state.data(long.clone());
+        assert_eq!(state.received.back().map(|last| last.as_ptr()), Some(long.as_ptr()));
     }
 }
