@@ -104,3 +104,19 @@ fn what_a_client_sends_into_a_trunk_that_stands_still_has_its_bound_too() {
     let quick = world.flow(port, 2_000_000, 2_000_000);
     assert!(world.until(seconds(5), |world| world.flows[quick].is_complete()), "the other client is served");
 }
+
+#[test]
+fn on_a_long_and_fast_line_a_session_has_two_mebibytes_on_their_way_and_no_more() {
+    let (mut world, entry, exit) = world();
+    let line = world.client(entry, way(400, 100_000_000));
+    let ports: Vec<usize> = (0..12).map(|_| world.standing(line, &[entry, exit])).collect();
+    for port in ports {
+        world.flow(port, 1_000_000, 1_000_000);
+    }
+    let from = world.now;
+    // 12 MB in each direction: with 2 MiB a round trip of 800 ms these take about five seconds.
+    world.finish(seconds(60));
+    assert!(world.flows.iter().all(Flow::is_complete) && world.faults.is_empty());
+    let time = world.now.since(from);
+    assert!((seconds(4)..seconds(12)).contains(&time), "{time:?}");
+}

@@ -74,5 +74,5 @@ impl Pipe {
 
 /// What a writer's socket holds.
 pub const SOCKET: usize = 64 * 1024;
-/// What may be on its way or unread.
-const WINDOW: usize = 1024 * 1024;
+/// What may be on its way or unread: more than a session may have unacknowledged.
+const WINDOW: usize = 8 * 1024 * 1024;
