@@ -16,6 +16,7 @@ mod tunnel;
 use crate::dice::Dice;
 use crate::routes::{Route, Then};
 use crate::site_plan::{Backend, SitePlan};
+use crate::trace::Tracer;
 use backends::BackendOnShard;
 use shoalway_http::h1::ServerConfig;
 use shoalway_http::pool::{Pool, Upstream, UpstreamKey};
@@ -53,6 +54,7 @@ pub struct Gateway {
     server: Rc<ServerConfig>,
     slot: Rc<Slot>,
     dice: Rc<Dice>,
+    tracer: Rc<Tracer>,
     /// Under which connections to files would be kept, if they were.
     files: Rc<Upstream>,
     /// Where a session goes that nobody asks for.
@@ -87,6 +89,7 @@ impl Gateway {
             server: Rc::new(ServerConfig { net: settings.limits, http: settings.http }),
             slot: Rc::clone(&slot),
             dice: shard.local(Dice::from_system),
+            tracer: shard.local(Tracer::default),
             files: shard.local(Pool::default).upstream(shard, &key),
             nowhere: Rc::new(nowhere),
             via,

@@ -1,8 +1,12 @@
 //! W3C Trace Context, level 1: a request that belongs to no trace yet begins one.
 //!
-//! A `traceparent` that is whole passes as it came, with its `tracestate`: this proxy writes no spans, so it is no parent
-//! of anything. One that is broken is no trace (section 3.2.2.2): it is replaced, and `tracestate` goes with it. Not here:
-//! spans and where they are sent.
+//! A `traceparent` that is whole passes as it came, with its `tracestate`, unless the request is sampled here: then its span
+//! is the parent of what follows ([`OpenSpan`]). One that is broken is no trace (section 3.2.2.2): it is replaced, and
+//! `tracestate` goes with it. Not here: where spans are sent (`app`).
+
+mod spans;
+
+pub use spans::{Follow, OpenSpan, RequestSpan, SpanCounters, SpanSink, Tracer, Tracing, TrySpan};
 
 use crate::dice::Dice;
 use shoalway_wire::http1::compose::Edits;
@@ -35,24 +39,52 @@ pub fn is_whole(value: &[u8]) -> bool {
         && is_set(parent)
 }
 
+/// What a `traceparent` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Parent {
+    trace: u128,
+    span: u64,
+    sampled: bool,
+}
+
+/// A `traceparent` that is whole, taken apart.
+fn parse(value: &[u8]) -> Option<Parent> {
+    let text = str::from_utf8(value).ok().filter(|text| is_whole(text.as_bytes()))?;
+    let mut parts = text.split('-').skip(1);
+    let trace = u128::from_str_radix(parts.next()?, 16).ok()?;
+    let span = u64::from_str_radix(parts.next()?, 16).ok()?;
+    let flags = u8::from_str_radix(parts.next()?, 16).ok()?;
+    Some(Parent { trace, span, sampled: flags & 1 == 1 })
+}
+
+/// Drops what a request says of its trace; its state stays where the trace goes on.
+fn drop_parent(request: RequestView<'_>, edits: &mut Edits, goes_on: bool) {
+    let stale = request.fields().filter(|field| {
+        field.known.is_none()
+            && (field.name.eq_ignore_ascii_case(b"traceparent")
+                || (!goes_on && field.name.eq_ignore_ascii_case(b"tracestate")))
+    });
+    stale.for_each(|field| edits.drop_field(field.index));
+}
+
+fn add_parent(edits: &mut Edits, trace: u128, span: u64, sampled: bool) {
+    let mut value = [0; LENGTH];
+    let flags = u8::from(sampled);
+    if write!(&mut value[..], "00-{trace:032x}-{span:016x}-{flags:02x}").is_ok() {
+        edits.add(b"traceparent", &value);
+    }
+}
+
 /// Begins a trace in a request that carries none. It is marked as not sampled: who comes behind may decide otherwise.
 pub fn begin(request: RequestView<'_>, dice: &Dice, edits: &mut Edits) {
     let came = request.find(b"traceparent");
     if came.is_some_and(|field| is_whole(field.value)) {
         return;
     }
-    let stale = request.fields().filter(|field| {
-        field.known.is_none()
-            && (field.name.eq_ignore_ascii_case(b"traceparent")
-                || field.name.eq_ignore_ascii_case(b"tracestate"))
-    });
-    stale.for_each(|field| edits.drop_field(field.index));
-    let mut value = [0; LENGTH];
+    drop_parent(request, edits, false);
     // Ids of zero are none: one in 2^64.
     let (high, low, parent) = (dice.roll(), dice.roll().max(1), dice.roll().max(1));
-    if write!(&mut value[..], "00-{high:016x}{low:016x}-{parent:016x}-00").is_ok() {
-        edits.add(b"traceparent", &value);
-    }
+    add_parent(edits, u128::from(high) << 64 | u128::from(low), parent, false);
 }
 
 #[cfg(test)]

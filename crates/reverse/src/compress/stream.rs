@@ -93,12 +93,12 @@ fn window(length: Option<u64>) -> u32 {
     wanted.clamp(NARROWEST, WIDEST)
 }
 
-/// What an encoder takes of memory, rounded up; measured by a test.
+/// What an encoder takes of memory: resident pages of fifty of them with full windows, rounded up.
 const fn needs(coding: Coding, window: u32) -> usize {
     match coding {
-        Coding::Gzip => 320 << 10,
-        Coding::Brotli => (640 << 10) + (8 << window),
-        Coding::Zstd => (640 << 10) + (8 << window),
+        Coding::Gzip => 448 << 10,
+        Coding::Brotli => (1 << 20) + (10 << window),
+        Coding::Zstd => (896 << 10) + (3 << window),
     }
 }
 

@@ -3,20 +3,21 @@
 //! Hot path. What was learned from one request serves the next, on whichever stream of a connection: the site of its
 //! host, the lines that tell upstreams of the client, the route of a target that is asked for again. Nothing is allocated
 //! for a request that repeats, unless a trusted proxy speaks for its client. What is where: `choose.rs` finds site and
-//! route, `learned.rs` keeps them, `act.rs` does what the route says, `journal.rs` writes it down. Not here: messages
+//! route, `learned.rs` keeps them, `act.rs` does what the route says, `journal.rs` writes it down, `traced.rs` for traces. Not here: messages
 //! and exchanges (`http/h1`), tries (`attempt.rs`).
 
 mod act;
 mod choose;
 mod journal;
 mod learned;
+mod traced;
 
 use super::forwarding::drop_told;
 use super::{Gateway, RouteOnShard, answers, tunnel};
 use crate::attempt::{self, Attempt};
 use crate::files::Found;
 use crate::routes::{HostPolicy, Scratch, Then, ToUpstream};
-use crate::trace;
+use crate::trace::{self, OpenSpan};
 use learned::{Learned, Lent};
 use shoalway_http::answer::Answer;
 use shoalway_http::filter::BodyFilter;
@@ -75,6 +76,8 @@ pub(super) struct SiteService {
     found: Rc<RefCell<Option<Found>>>,
     /// What the log says of an answer made here.
     outcome: Option<&'static str>,
+    /// Of the current request, when it is sampled.
+    span: Option<Box<OpenSpan>>,
 }
 
 impl SiteService {
@@ -89,6 +92,7 @@ impl SiteService {
             in_line: None,
             found: Rc::default(),
             outcome: None,
+            span: None,
         }
     }
 
@@ -239,14 +243,15 @@ impl Service for SiteService {
         edits.add_lines(&self.learned.told);
         loops::count_down(request, edits);
         self.host_edits(to, request, edits);
-        if to.backend.begins_traces {
-            trace::begin(request, &self.gateway().dice, edits);
-        }
+        let begins_traces = to.backend.begins_traces;
         if let Some(route) = &self.route {
             route.route.request.iter().for_each(|edit| edit.mark(&request, edits));
         }
         if !self.learned.choice.rewritten.is_empty() {
             edits.retarget(&[&self.learned.choice.rewritten]);
+        }
+        if !self.begin_span(request, edits) && begins_traces {
+            trace::begin(request, &self.gateway().dice, edits);
         }
     }
 
@@ -267,6 +272,9 @@ impl Service for SiteService {
         });
         self.stick(to, edits);
         self.attempt.answered(response.status());
+        if let Some(span) = &mut self.span {
+            span.try_answered(response.status());
+        }
     }
 
     fn filter_response(
@@ -281,6 +289,7 @@ impl Service for SiteService {
 
     fn failed(&mut self, request: Option<RequestView<'_>>, failure: &Failed) -> Answer {
         self.attempt.failed(failure);
+        self.span_try_ends(failure.word());
         let fixed = self.to_upstream().and_then(|to| to.backend.fixed.as_ref());
         let answer = match fixed {
             Some(fixed) if attempt::is_upstreams_fault(failure) => answers::fixed(fixed, request),
@@ -299,6 +308,11 @@ impl Service for SiteService {
             Tried::Failed { failure, sent } => self.attempt.again_after(shard, failure, sent),
             Tried::Answered(answer) => self.attempt.again_instead_of(shard, answer.status()),
         }?;
+        self.span_try_ends(match tried {
+            Tried::Failed { failure, .. } => failure.word(),
+            Tried::Answered(_) => "bad_status",
+        });
+        self.span_tries();
         Some((way.upstream, way.connect))
     }
 
@@ -316,6 +330,7 @@ impl Service for SiteService {
 
     fn settle(&mut self, shard: &Rc<Shard>, request: Option<RequestView<'_>>, settled: &Settled) {
         self.write(shard, request, settled);
+        self.end_span(request, settled);
         self.attempt.settle(settled.outcome);
         self.in_line = None;
         self.found.borrow_mut().take();
@@ -323,7 +338,8 @@ impl Service for SiteService {
         self.outcome = None;
     }
 
-    fn tunnel(self: Box<Self>, shard: &Rc<Shard>, tunnel: Tunnel) {
+    fn tunnel(mut self: Box<Self>, shard: &Rc<Shard>, tunnel: Tunnel) {
+        self.end_span_as_tunnel(&tunnel);
         let Self { learned, client, arrival, route, attempt, .. } = *self;
         let gateway = &learned.gateway;
         let facts = tunnel::Facts {
