@@ -40,7 +40,8 @@ pub struct Sessions(Mutex<HashMap<SessionId, Place>>);
 struct Place {
     shard: usize,
     key: ResumeKey,
-    /// The one before: the client may not have learned that its latest opener was accepted.
+    /// The one that the latest opener was proven by: its client may not have learned that it was accepted, and then
+    /// comes with this one again, however often.
     former: Option<ResumeKey>,
 }
 
@@ -69,10 +70,14 @@ impl Sessions {
         }
     }
 
-    fn note(&self, session: SessionId, shard: usize, secrets: &LinkSecrets) {
+    /// A link of this session was let in.
+    fn note(&self, asked: &Asked, shard: usize, secrets: &LinkSecrets) {
         let mut table = self.table();
-        let former = table.remove(&session).map(|place| place.key);
-        table.insert(session, Place { shard, key: secrets.resume_key().clone(), former });
+        let former = table.remove(&asked.session).map(|place| match (&asked.resume, place.former) {
+            (Some(claim), Some(former)) if claim.is_proven(&former) => former,
+            (Some(_) | None, _) => place.key,
+        });
+        table.insert(asked.session, Place { shard, key: secrets.resume_key().clone(), former });
     }
 
     fn home(&self, session: SessionId) -> Option<usize> {
@@ -121,7 +126,7 @@ impl Node {
         link.accept(accept(&secrets, None), LinkTerms::CLIENT, time::moment());
         let link = LinkHandle::new(link);
         let group = self.enter(&link);
-        self.plan().sessions.note(asked.session, shard.id(), &secrets);
+        self.plan().sessions.note(&asked, shard.id(), &secrets);
         let side = Rc::new(ClientSide {
             node: Rc::clone(self),
             session: asked.session,
@@ -152,7 +157,7 @@ impl Node {
         }
         handle.put(link);
         side.cut.set(side.cut.get() + 1);
-        self.plan().sessions.note(arrival.asked.session, shard.id(), &arrival.secrets);
+        self.plan().sessions.note(&arrival.asked, shard.id(), &arrival.secrets);
         driver::spawn(shard, &handle, side, arrival.duplex, arrival.carrier);
     }
 
@@ -325,5 +330,71 @@ impl LinkOwner for TrunkSide {
     fn parted(&self, _link: &Rc<LinkHandle>, _why: Parting) -> Afterwards {
         self.node.leave(self.group);
         Afterwards::End
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shoalway_overlay_proto::UnixTime;
+    use shoalway_overlay_proto::kdf::Secret;
+    use shoalway_overlay_proto::opener::{
+        Binding, EntryKey, GateKeeper, LinkKeyPair, OpenerAsk, Purpose, seal_opener,
+    };
+
+    /// An entry, and what an opener to it becomes on both sides.
+    struct Entry {
+        keys: LinkKeyPair,
+        gates: GateKeeper,
+        to: EntryKey,
+    }
+
+    impl Entry {
+        fn new() -> Self {
+            let keys = LinkKeyPair::from_secret(&Secret::from([1; 32])).unwrap();
+            let mut gates = GateKeeper::new(&mut chance::rng());
+            let (gate, node) = (Secret::from([2; 32]), Address([3; 20]));
+            assert!(gates.set(1, gate.clone()));
+            let to = EntryKey { network: [4; 32], node, link_key: *keys.public(), gate };
+            Self { keys, gates, to }
+        }
+
+        fn asked(&self, purpose: Purpose<'_>) -> (Asked, LinkSecrets) {
+            let binding = Binding::Exporter([5; 32]);
+            let ask = OpenerAsk { purpose, session: SessionId([6; 16]), time: UnixTime(0), token: None };
+            let (text, _secrets) = seal_opener(&self.to, &binding, &ask, &mut chance::rng()).unwrap();
+            let gated = self.gates.admit(text.as_bytes(), &binding).unwrap();
+            gated.open(&self.keys, &self.to.network, self.to.node).unwrap()
+        }
+
+        /// The client comes back with this key; its new one, if it is let in.
+        fn resumes(&self, sessions: &Sessions, key: &ResumeKey) -> Option<ResumeKey> {
+            let (asked, secrets) = self.asked(Purpose::Resume { key, received: 7 });
+            sessions.takes(&asked).then(|| {
+                sessions.note(&asked, 0, &secrets);
+                secrets.resume_key().clone()
+            })
+        }
+    }
+
+    #[test]
+    fn a_client_that_never_learns_that_it_was_let_in_comes_back_with_the_key_it_has() {
+        let (entry, sessions) = (Entry::new(), Sessions::default());
+        let (asked, secrets) = entry.asked(Purpose::New);
+        assert!(sessions.takes(&asked));
+        sessions.note(&asked, 0, &secrets);
+        let first = secrets.resume_key().clone();
+        // Each ACCEPT is lost.
+        for _ in 0..5 {
+            assert!(entry.resumes(&sessions, &first).is_some());
+        }
+        // One arrives: from the next time on the first key is worth nothing.
+        let second = entry.resumes(&sessions, &first).unwrap();
+        let third = entry.resumes(&sessions, &second).unwrap();
+        assert_eq!(entry.resumes(&sessions, &first), None);
+        assert!(entry.resumes(&sessions, &second).is_some(), "the third may have been lost");
+        assert_eq!(entry.resumes(&sessions, &third), None, "as what came after it shows");
+        let (stranger, _) = entry.asked(Purpose::New);
+        assert!(!sessions.takes(&stranger), "a session in use is no new one");
     }
 }
