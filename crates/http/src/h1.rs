@@ -12,8 +12,10 @@
 
 mod body;
 mod exchange;
+mod seat;
 mod server;
 
+pub use seat::MakeService;
 pub use server::{ServerConfig, ServerConnection};
 
 #[cfg(test)]

@@ -29,9 +29,10 @@ mod server;
 mod settings;
 mod tunnel_client;
 
+pub use crate::h1::MakeService;
 pub use client::{ForUpgrades, H2Upstream, UpstreamScheme};
 pub use request::Form;
-pub use server::{MakeService, ServerH2};
+pub use server::ServerH2;
 pub use tunnel_client::{Fields, Page, Refusal, Tunnel, TunnelError, TunnelRequest, Visit, open_tunnel};
 
 #[cfg(test)]

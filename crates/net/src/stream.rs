@@ -202,6 +202,10 @@ impl Stream {
             if let Some(to) = buf.get_mut(..n) {
                 self.early.copy_to_slice(to);
             }
+            if self.early.is_empty() {
+                // Emptied, it would keep its memory for as long as the stream lasts.
+                self.early = Bytes::new();
+            }
             return Poll::Ready(Ok(n));
         }
         let mut buf = ReadBuf::new(buf);

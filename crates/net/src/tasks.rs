@@ -3,10 +3,12 @@
 //! The only place on a shard that spawns. A panic ends its own task; it is counted, and the process's panic hook
 //! has told about it. Not here: work that takes longer than a turn may (`blocking.rs`).
 
+use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// Tasks that share an owner, on one shard.
 #[derive(Clone)]
@@ -32,12 +34,7 @@ impl TaskGroup {
     /// Runs `work` on this shard until it ends, or until the shard does.
     #[expect(clippy::disallowed_methods, reason = "the one place that spawns on a shard")]
     pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
-        let member = Member::new(&self.state);
-        let task = async move {
-            let _member = member;
-            work.await;
-        };
-        drop(tokio::task::spawn_local(task));
+        drop(tokio::task::spawn_local(Belonging { work, _member: Member::new(&self.state) }));
     }
 
     /// Tasks that have not ended.
@@ -68,6 +65,24 @@ impl TaskGroup {
             Poll::Pending
         })
         .await;
+    }
+}
+
+pin_project! {
+    /// A task and its place in the group. An async block would hold the task twice over: as what it was given, and as
+    /// what it waits for.
+    struct Belonging<F> {
+        #[pin]
+        work: F,
+        _member: Member,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Belonging<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().work.poll(cx)
     }
 }
 

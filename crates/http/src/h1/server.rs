@@ -4,6 +4,7 @@
 //! buffer and no exchange. Not here: what happens within an exchange (`exchange.rs`), what is decided (`service`).
 
 use super::exchange::{Around, Ended, Exchange, request_view};
+use super::seat::{MakeService, Seat};
 use crate::service::{Failed, Service, Tunnel};
 use shoalway_net::admission::Admitted;
 use shoalway_net::buffers::{Buffer, Class};
@@ -20,7 +21,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// After its last answer a client may still send this much before the connection is closed on it.
-const LINGER_BYTES: usize = 64 << 10;
+const LINGER_BYTES: u32 = 64 << 10;
 /// And take this long.
 const LINGER: Duration = Duration::from_secs(1);
 /// Exchanges that a shard keeps for the next request.
@@ -58,12 +59,14 @@ pub struct ServerConnection {
     config: Rc<ServerConfig>,
     client: Option<Stream>,
     service: Option<Box<dyn Service>>,
+    /// Where the service is between requests; none: it stays here.
+    seat: Option<Box<Seat>>,
     admitted: Option<Admitted>,
     deadline: Deadline,
     phase: Phase,
     served: bool,
     heading: bool,
-    lingered: usize,
+    lingered: u32,
     buffer: Option<Buffer>,
     exchange: Option<Box<Exchange>>,
     started: (tokio::time::Instant, u64),
@@ -79,13 +82,38 @@ impl ServerConnection {
         service: Box<dyn Service>,
         admitted: Admitted,
     ) -> Self {
+        Self::with(shard, config, client, admitted, Some(service), None)
+    }
+
+    /// The same, with a service that is not kept between requests when others need the room: then `make` makes another.
+    #[must_use]
+    pub fn with_seat(
+        shard: Rc<Shard>,
+        config: Rc<ServerConfig>,
+        client: Stream,
+        make: MakeService,
+        admitted: Admitted,
+    ) -> Self {
+        let seat = Box::new(Seat::new(&shard, make));
+        Self::with(shard, config, client, admitted, None, Some(seat))
+    }
+
+    fn with(
+        shard: Rc<Shard>,
+        config: Rc<ServerConfig>,
+        client: Stream,
+        admitted: Admitted,
+        service: Option<Box<dyn Service>>,
+        seat: Option<Box<Seat>>,
+    ) -> Self {
         let deadline = shard.deadline();
         deadline.after(config.net.head, Wait::Busy);
         Self {
             shard,
             config,
             client: Some(client),
-            service: Some(service),
+            service,
+            seat,
             admitted: Some(admitted),
             deadline,
             phase: Phase::Head,
@@ -158,6 +186,9 @@ impl ServerConnection {
         if !self.heading {
             self.heading = true;
             self.started = (clock::now(), clock::wall_ms());
+            if self.service.is_none() {
+                self.service = self.seat.as_ref().map(|seat| seat.take());
+            }
             if self.served {
                 self.deadline.after(self.config.net.head, Wait::Busy);
             }
@@ -240,6 +271,7 @@ impl ServerConnection {
         self.served = true;
         if self.buffer.is_none() {
             self.give_back_exchange();
+            self.rest();
             if self.shard.is_draining() {
                 self.phase = Phase::Ending;
             }
@@ -297,12 +329,23 @@ impl ServerConnection {
         }
     }
 
+    /// Makes room until the next request.
+    fn rest(&mut self) {
+        if let Some(seat) = &mut self.seat
+            && let Some(service) = self.service.take()
+        {
+            seat.put(service);
+        }
+    }
+
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(client) = &mut self.client else { return Poll::Ready(()) };
         let mut buffer = self.shard.buffers().take(Class::Small);
         loop {
             match ready!(client.poll_fill(cx, buffer.space())) {
-                Ok(n) if n > 0 && self.lingered < LINGER_BYTES => self.lingered += n,
+                Ok(n) if n > 0 && self.lingered < LINGER_BYTES => {
+                    self.lingered = self.lingered.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+                }
                 Ok(_) | Err(_) => return Poll::Ready(()),
             }
         }

@@ -20,8 +20,7 @@ use super::flush::{LazyFlush, Wire};
 use super::incoming::Incoming;
 use super::request::{Form, Kind, Written, write_request};
 use super::settings;
-use crate::h1::{ServerConfig, ServerConnection};
-use crate::service::Service;
+use crate::h1::{MakeService, ServerConfig, ServerConnection};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -47,9 +46,6 @@ const LEAVE: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 << 10;
 /// And take this long.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// Makes the service behind one stream.
-pub type MakeService = Box<dyn Fn() -> Box<dyn Service>>;
 
 enum Phase {
     Handshake(Box<Handshake<LazyFlush, Bytes>>),

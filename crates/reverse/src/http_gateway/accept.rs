@@ -31,17 +31,17 @@ pub(super) fn accept(gateway: Rc<Gateway>, shard: &Rc<Shard>, accepted: Accepted
     let Accepted { stream, peer, admitted } = accepted;
     let settings = gateway.plan.settings();
     if settings.proxy_protocol.is_none() && settings.tls.is_none() && !settings.http2 {
-        let arrival = arrival(peer, Transport::Plain, &admitted);
-        return serve_h1(gateway, shard, Stream::tcp(stream), arrival, admitted);
+        let arrival = arrival(&gateway, peer, Transport::Plain, &admitted);
+        return serve_h1(&gateway, shard, Stream::tcp(stream), arrival, admitted);
     }
     let tasks = shard.tasks().clone();
     let shard = Rc::clone(shard);
     tasks.spawn(async move {
         let opened = Box::pin(open(&gateway, &shard, stream, peer)).await;
         let Some(Opened { stream, peer, transport, version }) = opened else { return };
-        let arrival = arrival(peer, transport, &admitted);
+        let arrival = arrival(&gateway, peer, transport, &admitted);
         match version {
-            Version::H1 => serve_h1(gateway, &shard, stream, arrival, admitted),
+            Version::H1 => serve_h1(&gateway, &shard, stream, arrival, admitted),
             Version::H2 => serve_h2(gateway, &shard, stream, arrival, admitted),
         }
     });
@@ -66,8 +66,13 @@ struct Opened {
     version: Version,
 }
 
-fn arrival(peer: SocketAddr, transport: Transport, admitted: &Admitted) -> Rc<Arrival> {
-    Arrival::new(peer, transport == Transport::Tls, Arc::clone(admitted.counters()))
+fn arrival(
+    gateway: &Rc<Gateway>,
+    peer: SocketAddr,
+    transport: Transport,
+    admitted: &Admitted,
+) -> Rc<Arrival> {
+    Arrival::new(gateway, peer, transport == Transport::Tls, Arc::clone(admitted.counters()))
 }
 
 async fn open(
@@ -187,16 +192,13 @@ fn poll_verdict(
     }
 }
 
-fn serve_h1(
-    gateway: Rc<Gateway>,
-    shard: &Rc<Shard>,
-    stream: Stream,
-    arrival: Rc<Arrival>,
-    admitted: Admitted,
-) {
+fn serve_h1(gateway: &Gateway, shard: &Rc<Shard>, stream: Stream, arrival: Rc<Arrival>, admitted: Admitted) {
     let config = Rc::clone(&gateway.server);
-    let service = Box::new(SiteService::new(gateway, arrival));
-    let connection = ServerConnection::new(Rc::clone(shard), config, stream, service, admitted);
+    let make = move || -> Box<dyn Service> {
+        Box::new(SiteService::new(arrival.gateway(), Rc::clone(&arrival)))
+    };
+    let connection =
+        ServerConnection::with_seat(Rc::clone(shard), config, stream, Box::new(make), admitted);
     shard.tasks().spawn(connection);
 }
 
@@ -208,6 +210,7 @@ fn serve_h2(
     admitted: Admitted,
 ) {
     let config = Rc::clone(&gateway.server);
+    arrival.lend();
     let peer = arrival.peer;
     let current = {
         let slot = Rc::clone(&gateway.slot);

@@ -50,13 +50,31 @@ pub(super) struct Arrival {
     /// Over TLS.
     pub(super) secure: bool,
     pub(super) counters: Arc<ListenerCounters>,
-    /// What streams that have ended have learned, for the next ones.
-    spare: RefCell<Vec<Learned>>,
+    /// The plan that the last request went by.
+    gateway: RefCell<Rc<Gateway>>,
+    /// What streams that have ended have learned, for the next ones; none where there are no streams.
+    spare: RefCell<Option<Vec<Learned>>>,
 }
 
 impl Arrival {
-    pub(super) fn new(peer: SocketAddr, secure: bool, counters: Arc<ListenerCounters>) -> Rc<Self> {
-        Rc::new(Self { peer, secure, counters, spare: RefCell::default() })
+    pub(super) fn new(
+        gateway: &Rc<Gateway>,
+        peer: SocketAddr,
+        secure: bool,
+        counters: Arc<ListenerCounters>,
+    ) -> Rc<Self> {
+        let gateway = RefCell::new(Rc::clone(gateway));
+        Rc::new(Self { peer, secure, counters, gateway, spare: RefCell::default() })
+    }
+
+    /// The plan to begin with.
+    pub(super) fn gateway(&self) -> Rc<Gateway> {
+        Rc::clone(&self.gateway.borrow())
+    }
+
+    /// There are streams: they lend one another what they learn.
+    pub(super) fn lend(&self) {
+        *self.spare.borrow_mut() = Some(Vec::new());
     }
 }
 
@@ -106,6 +124,7 @@ impl SiteService {
         if !gateway.slot.is_current(gateway)
             && let Some(current) = gateway.slot.current()
         {
+            *self.arrival.gateway.borrow_mut() = Rc::clone(&current);
             *self.learned = Learned::new(current);
         }
     }

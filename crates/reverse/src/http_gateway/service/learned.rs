@@ -1,6 +1,6 @@
 //! What one request of a connection teaches for the next ones, and how streams of HTTP/2 hand it on.
 //!
-//! An HTTP/1 connection has one service and keeps it; a stream of HTTP/2 has its own, and lends what the streams before it
+//! An HTTP/1 connection has one service and keeps it while it can; a stream of HTTP/2 has its own, and lends what the streams before it
 //! have learned. Not here: finding it out (`choose.rs`).
 
 use super::choose::{Choice, Place};
@@ -37,7 +37,7 @@ pub(super) struct Lent {
 impl Lent {
     /// What an earlier stream has learned under this plan, or nothing yet.
     pub(super) fn new(gateway: Rc<Gateway>, arrival: Rc<Arrival>) -> Self {
-        let spare = arrival.spare.borrow_mut().pop();
+        let spare = arrival.spare.borrow_mut().as_mut().and_then(Vec::pop);
         let same = spare.filter(|learned| Rc::ptr_eq(&learned.gateway, &gateway));
         Self { learned: same.unwrap_or_else(|| Learned::new(gateway)), arrival }
     }
@@ -59,11 +59,11 @@ impl DerefMut for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let nothing = Learned::new(Rc::clone(&self.learned.gateway));
-        let learned = std::mem::replace(&mut self.learned, nothing);
-        let mut spare = self.arrival.spare.borrow_mut();
-        if spare.len() < KEPT {
-            spare.push(learned);
+        if let Some(spare) = &mut *self.arrival.spare.borrow_mut()
+            && spare.len() < KEPT
+        {
+            let nothing = Learned::new(Rc::clone(&self.learned.gateway));
+            spare.push(std::mem::replace(&mut self.learned, nothing));
         }
     }
 }
