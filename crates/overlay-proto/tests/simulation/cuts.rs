@@ -46,6 +46,24 @@ fn a_session_that_is_cut_again_and_again_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn an_accept_that_is_lost_again_and_again_costs_nothing() {
+    let (mut world, line, ports) = world(8);
+    let flow = world.flow(ports[0], 300_000, 300_000);
+    world.pass(Duration::from_millis(60));
+    for _ in 0..4 {
+        world.cut(line);
+        world.pass(seconds(1));
+        world.resume(line);
+        // The entry has let it in; ACCEPT takes 12 ms.
+        world.pass(Duration::from_millis(6));
+    }
+    world.cut(line);
+    world.resume(line);
+    world.finish(seconds(10));
+    assert!(world.flows[flow].is_complete() && world.ports[ports[0]].is_live());
+}
+
+#[test]
 fn circuits_that_are_asked_for_ended_and_closed_around_a_cut_are_what_they_should_be_after_it() {
     for time in [0, 5, 12, 13, 20, 25, 33, 41, 50, 66] {
         let (mut world, line, ports) = world(time);

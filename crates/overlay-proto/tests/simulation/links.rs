@@ -20,6 +20,8 @@ struct Opened {
     dialer: LinkSecrets,
     acceptor: LinkSecrets,
     accept: Bytes,
+    /// The key that a resumption was proven by.
+    proven: Option<ResumeKey>,
 }
 
 impl World {
@@ -37,12 +39,12 @@ impl World {
         let session = SessionId::random(&mut self.chance);
         let purpose = if kind == Kind::Client { Purpose::New } else { Purpose::Node };
         let opened = self.knock(to, session, purpose, None).unwrap();
-        let resume = Some(opened.dialer.resume_key().clone());
+        let accepted = vec![opened.acceptor.resume_key().clone()];
         let links = self.links(kind, &opened);
         let [dialer, acceptor] = links.map(|link| Speaker::Link(Box::new(link)));
         let side = |who, speaker, secrets| Side { who, speaker, out: Pipe::new(way), secrets: Some(secrets) };
         let sides = [side(who, dialer, opened.dialer), side(Who::Node(to), acceptor, opened.acceptor)];
-        self.lines.push(Line { kind, sides, state: LineState::Up, session, resume });
+        self.lines.push(Line { kind, sides, state: LineState::Up, session, resume: None, accepted });
         self.lines.len() - 1
     }
 
@@ -70,7 +72,7 @@ impl World {
         to: usize,
         session: SessionId,
         purpose: Purpose<'_>,
-        received: Option<(u64, &ResumeKey)>,
+        held: Option<(u64, &[ResumeKey])>,
     ) -> Option<Opened> {
         let binding = Binding::Exporter(self.chance.bytes(32).try_into().unwrap());
         let node = &self.nodes[to];
@@ -80,20 +82,22 @@ impl World {
         let gated = node.gates.admit(text.as_bytes(), &binding)?;
         assert_eq!(gated.slot() == GateKeeper::LINK_GATE, matches!(ask.purpose, Purpose::Node));
         let (asked, acceptor) = gated.open(&node.link, &NETWORK, node.address).ok()?;
-        let resumed = match (asked.kind(), &asked.resume, received) {
-            (LinkKind::Resume, Some(claim), Some((_, key))) => claim.is_proven(key),
+        let (resumed, proven) = match (asked.kind(), &asked.resume, held) {
+            (LinkKind::Resume, Some(claim), Some((_, keys))) => {
+                (true, Some(keys.iter().find(|key| claim.is_proven(key))?.clone()))
+            }
             (LinkKind::Resume, ..) => return None,
-            (LinkKind::New | LinkKind::Node, ..) => false,
+            (LinkKind::New | LinkKind::Node, ..) => (false, None),
         };
         let accept = Accept {
             version: asked.version,
             resumed,
             terms: self.link_terms,
             session_ttl: Duration::from_secs(60),
-            received: received.map_or(0, |(count, _)| count),
+            received: held.map_or(0, |(count, _)| count),
         };
         let accept = Bytes::from(accept.encode(&acceptor));
-        Some(Opened { dialer, acceptor, accept })
+        Some(Opened { dialer, acceptor, accept, proven })
     }
 
     /// The two links of an opened line; the acceptor has said ACCEPT.
@@ -124,16 +128,18 @@ impl World {
     pub fn resume(&mut self, line: usize) {
         assert_eq!(self.lines[line].state, LineState::Cut);
         let Who::Node(to) = self.lines[line].sides[1].who else { panic!("an entry") };
-        let (session, key) = (self.lines[line].session, self.lines[line].resume.take().unwrap());
+        let (session, key) = (self.lines[line].session, self.lines[line].resume.clone().unwrap());
+        let accepted = std::mem::take(&mut self.lines[line].accepted);
         let counts = [0, 1].map(|side| self.link(Spot { line, side }).unwrap().received());
         let purpose = Purpose::Resume { key: &key, received: counts[0] };
-        let opened = self.knock(to, session, purpose, Some((counts[1], &key))).unwrap();
+        let opened = self.knock(to, session, purpose, Some((counts[1], &accepted))).unwrap();
         let [mut dialer, mut acceptor] = self.links(Kind::Client, &opened);
         let [old_dialer, old_acceptor] = [0, 1].map(|side| self.session(Spot { line, side }));
         acceptor.attach(old_acceptor, counts[0]).unwrap();
         dialer.attach(old_dialer, counts[1]).unwrap();
         let found = &mut self.lines[line];
-        found.resume = Some(opened.dialer.resume_key().clone());
+        found.accepted = vec![opened.acceptor.resume_key().clone()];
+        found.accepted.extend(opened.proven);
         found.state = LineState::Up;
         for (side, (link, secrets)) in
             found.sides.iter_mut().zip([(dialer, opened.dialer), (acceptor, opened.acceptor)])
@@ -241,6 +247,8 @@ impl World {
                 Some(Bytes::from(NodeAuth { delegation: node.delegation, sig }.encode()))
             }
         };
+        let resume = secrets.resume_key().clone();
+        self.lines[spot.line].resume = Some(resume);
         let max_circuits = if proof.is_some() { 16_384 } else { accept.terms.max_circuits };
         let (terms, now) = (LinkTerms { max_circuits, ..accept.terms }, self.now);
         self.link(spot).unwrap().open(terms, proof, now).unwrap();

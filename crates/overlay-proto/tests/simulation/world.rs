@@ -63,7 +63,10 @@ pub struct Line {
     pub sides: [Side; 2],
     pub state: LineState,
     pub session: SessionId,
+    /// The client's, from the latest ACCEPT it has checked.
     pub resume: Option<ResumeKey>,
+    /// The entry's: of the latest opener, and the one that this was proven by.
+    pub accepted: Vec<ResumeKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
