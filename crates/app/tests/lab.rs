@@ -112,14 +112,25 @@ fn for_people_there_are_a_few_lines_to_try_and_a_table() {
 }
 
 #[test]
-fn the_proxy_of_a_second_lab_takes_the_next_port_and_one_that_was_asked_for_does_not() {
-    let first = lab(&[]);
-    let taken = first.addr().to_string();
-    let dir = TempDir::new();
-    let ran = run(BIN, &dir, &["lab", "--once", "--json", "--listen", &taken]);
+fn a_second_lab_takes_the_next_free_ports() {
+    let labs = [(); 2].map(|()| Proxy::builder(BIN).without_file(&["lab", "--json"]).start());
+    let ports = |name: &str| [labs[0].listening(name).port(), labs[1].listening(name).port()];
+    for name in ["proxy", "demo", "entry 1", "exit 12"] {
+        let [first, second] = ports(name);
+        assert!(second > first, "{name}: {first}, {second}");
+    }
+    for lab in &labs {
+        let got = curl(&["-x", &lab.url("http"), &page(lab, "/who")]);
+        assert!(got.ran.text().starts_with("127.77.1."), "{}", got.ran);
+    }
+}
+
+#[test]
+fn an_address_that_was_asked_for_and_is_taken_is_an_error() {
+    let (first, dir) = (lab(&[]), TempDir::new());
+    let ran = run(BIN, &dir, &["lab", "--once", "--json", "--listen", &first.addr().to_string()]);
     assert_ne!(ran.code, Some(0));
     assert!(ran.text().contains("N003"), "{ran}");
-    assert_spread(&once(&[]));
 }
 
 #[test]
@@ -140,6 +151,37 @@ fn curl_is_answered_through_the_exit_of_the_site_over_http_and_socks() {
     assert_eq!(outside.http_code, 403, "{}", outside.ran);
     let itself = curl(&["-x", &lab.url("http"), &format!("http://{}/", lab.addr())]);
     assert_ne!(itself.http_code, 200, "{}", itself.ran);
+}
+
+#[test]
+fn connections_and_requests_of_one_host_are_spread_where_that_is_asked_for() {
+    for (spread, scheme) in [("connection", "socks5h"), ("request", "http")] {
+        let lab = lab(&["--spread", spread]);
+        let (url, proxy) = (page(&lab, "/who"), lab.url(scheme));
+        // As connections are the unit, each SOCKS tunnel is one; as requests are, those of one connection differ.
+        let asked: String = match spread {
+            "request" => curl(&[&["-x", proxy.as_str()][..], &[url.as_str(); 12]].concat()).ran.text(),
+            _ => (0..12).map(|_| curl(&["-x", &proxy, &url]).ran.text()).collect(),
+        };
+        let exits: BTreeSet<&str> = asked.lines().collect();
+        assert_eq!(asked.lines().count(), 12, "{spread}: {asked}");
+        assert!(exits.len() > 1, "{spread}: {exits:?}");
+    }
+}
+
+#[test]
+fn whoever_comes_to_a_node_without_an_invitation_sees_a_small_site() {
+    let lab = lab(&[]);
+    for (node, name) in [("entry 1", "entry1.lab.internal"), ("exit 12", "exit12.lab.internal")] {
+        let at = lab.listening(node);
+        let (place, url) =
+            (format!("{name}:{}:{}", at.port(), at.ip()), format!("https://{name}:{}/live", at.port()));
+        let got = curl(&["-k", "--http2", "--resolve", &place, &url]);
+        assert_eq!(got.http_code, 200, "{}", got.ran);
+        assert!(got.ran.text().contains("A small site."), "{}", got.ran);
+    }
+    // The page itself is no secret, and says who came without the lab.
+    curl(&[&format!("http://{}/who", lab.listening("demo"))]).assert_got(200, "127.0.0.1 no exit\n");
 }
 
 #[test]
