@@ -79,7 +79,7 @@ pub async fn control(
         }
     }
     drain(&running, &mut signals, &mut commands).await;
-    end(running).await;
+    Box::pin(end(running)).await;
     Exit::Ok
 }
 

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 #[derive(Subcommand)]
 pub enum NodeCommand {
     /// Check everything a node needs and write its section of the configuration
-    Setup(SetupArgs),
+    Setup(Box<SetupArgs>),
     /// Show what the running node does
     Status,
     /// Check everything again, and what the running node has found out

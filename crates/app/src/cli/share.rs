@@ -77,7 +77,7 @@ fn time(text: &str) -> Result<Duration, String> {
         "d" => 86_400,
         _ => return Err("a number and m, h or d".to_owned()),
     };
-    let count: u64 = digits.parse().map_err(|_| "a number and m, h or d".to_owned())?;
+    let count: u64 = digits.parse().map_err(|_no_number| "a number and m, h or d".to_owned())?;
     let time = count.checked_mul(seconds).filter(|all| (60..=366 * 86_400).contains(all));
     time.map(Duration::from_secs).ok_or_else(|| "1m to 366d".to_owned())
 }

@@ -16,9 +16,10 @@ use shoalway_overlay_proto::descriptor::{
     BindingKind, Endpoint, FAMILY_MOST, NO_COUNTRY, POLICY_MOST, PolicyRule,
 };
 use shoalway_overlay_proto::identity::Roles;
+use shoalway_overlay_proto::invite::InvitedEntry;
 use shoalway_types::ByteCount;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 const KIBPS: u32 = 1_024;
@@ -107,75 +108,40 @@ pub(super) fn node(
     check: &mut Check<'_>,
 ) -> Option<NodeSettings> {
     check.enter(&["node"]);
-    for (name, missing) in [
-        ("network", section.network.is_none()),
-        ("host", section.host.is_none()),
-        ("path", section.path.is_none()),
-        ("cookie", section.cookie.is_none()),
-        ("listen", section.listen.items().is_empty()),
-    ] {
-        if missing && !check.is_lost(name) {
-            let problem = Problem::new(Code::Missing, NOWHERE, format!("[node] has no `{name}`"));
-            check.add(problem.fix("`shoalway node setup` writes a whole section"));
-        }
-    }
+    required(section, check);
     let network = section.network.as_ref().and_then(|at| network_file(at, content, check));
-    let roles = section.roles.as_ref().map(|list| roles(list, check));
     let publish = section.publish.as_ref().and_then(|section| publish(section, content, check));
-    let directory = section.directory.as_ref().and_then(|files| invitations(files, content, check));
-    if publish.is_none()
-        && section.publish.is_none()
-        && section.directory.is_none()
-        && !check.is_lost("directory")
-    {
-        let problem = Problem::new(Code::Missing, NOWHERE, "[node] has neither `directory` nor `publish`");
-        check.add(problem.fix("write directory = \"directory.invite\": the operator of the network has it"));
-    }
+    let id = network.as_ref().map(|(network, _)| *network.id());
+    let directory = directory(section, id, content, check);
+    let roles = section.roles.as_ref().map(|list| roles(list, check));
     let policy = policy(section.policy.as_ref(), check);
-    let monthly = section
-        .monthly
-        .as_ref()
-        .map(|at| check.size("monthly", at, ByteCount(1 << 30)..=ByteCount(u64::MAX)).0);
-    let leave_from = section.leave_from.as_ref().and_then(|at| {
-        let bad = |_| {
-            let message = format!("`{}` is no address", at.get());
-            check.add(Problem::new(Code::Node, at.place(), message));
-        };
-        at.get().parse().map_err(bad).ok()
-    });
+    let least = ByteCount(1 << 30);
+    let monthly = section.monthly.as_ref();
+    let monthly = monthly.map(|at| check.size("monthly", at, least..=ByteCount(u64::MAX)).0);
+    let leave_from = section.leave_from.as_ref().and_then(|at| leave_from(at, check));
     let operator = section.operator.as_ref().and_then(|at| wallet(at, check));
     let family = section.family.as_ref().map_or(&[][..], Many::items);
-    let family: Vec<_> = family.iter().filter_map(|at| wallet(at, check)).take(FAMILY_MOST).collect();
+    let family = family.iter().filter_map(|at| wallet(at, check)).take(FAMILY_MOST).collect();
     let here = section.country.as_ref().and_then(|at| country(at, check));
     let roots = section.ca.as_ref().map(|at| roots(at, content, check)).unwrap_or_default();
-    let state = section.state.as_ref().map_or_else(|| default_state("node", check), |at| check.path(at));
+    let state = section.state.as_ref();
+    let state = state.map_or_else(|| default_state("node", check), |at| check.path(at));
     let keystore = keystore(section, check);
     let (network, file) = network?;
-    if let (Some((id, _)), Some(at)) =
-        (&directory, section.directory.as_ref().and_then(|list| list.items().first()))
-        && id != network.id()
-    {
-        check.add(Problem::new(
-            Code::Invitation,
-            at.place(),
-            "it is of another network than the network file",
-        ));
-    }
     let endpoints = endpoints(section, network.is_lab(), check)?;
-    let (path, cookie, host) = (section.path.as_ref()?, section.cookie.as_ref()?, section.host.as_ref()?);
     Some(NodeSettings {
         network: *network.id(),
         lab: network.is_lab(),
         file,
-        site: host.get().clone(),
-        path: path.get().clone(),
-        cookie: cookie.get().clone(),
+        site: section.host.as_ref()?.get().clone(),
+        path: section.path.as_ref()?.get().clone(),
+        cookie: section.cookie.as_ref()?.get().clone(),
         endpoints,
         listed: section.listed.as_ref().map(|at| *at.get()),
         delegation: keystore.with_extension("delegation"),
         node_key: keystore.with_extension("nodekey"),
         roles,
-        directory: directory.map(|(_, entries)| entries).unwrap_or_default(),
+        directory,
         publish,
         policy,
         monthly,
@@ -188,6 +154,51 @@ pub(super) fn node(
         state,
         roots,
     })
+}
+
+/// Notes what nobody has written.
+fn required(section: &NodeSection, check: &mut Check<'_>) {
+    for (name, missing) in [
+        ("network", section.network.is_none()),
+        ("host", section.host.is_none()),
+        ("path", section.path.is_none()),
+        ("cookie", section.cookie.is_none()),
+        ("listen", section.listen.items().is_empty()),
+    ] {
+        if missing && !check.is_lost(name) {
+            let problem = Problem::new(Code::Missing, NOWHERE, format!("[node] has no `{name}`"));
+            check.add(problem.fix("`shoalway node setup` writes a whole section"));
+        }
+    }
+    let neither = section.publish.is_none() && section.directory.is_none();
+    if neither && !check.is_lost("directory") && !check.is_lost("publish") {
+        let problem = Problem::new(Code::Missing, NOWHERE, "[node] has neither `directory` nor `publish`");
+        check.add(problem.fix("write directory = \"directory.invite\": the operator of the network has it"));
+    }
+}
+
+/// The nodes of the directory that one was invited to, all of the network with this name.
+fn directory(
+    section: &NodeSection,
+    id: Option<[u8; 32]>,
+    content: &mut Vec<String>,
+    check: &mut Check<'_>,
+) -> Vec<InvitedEntry> {
+    let Some(files) = &section.directory else { return Vec::new() };
+    let Some((of, entries)) = invitations(files, content, check) else { return Vec::new() };
+    if let (Some(at), true) = (files.items().first(), id.is_some_and(|id| id != of)) {
+        let message = "it is of another network than the network file";
+        check.add(Problem::new(Code::Invitation, at.place(), message));
+    }
+    entries
+}
+
+fn leave_from(at: &At<String>, check: &mut Check<'_>) -> Option<IpAddr> {
+    let address = at.get().parse().ok();
+    if address.is_none() {
+        check.add(Problem::new(Code::Node, at.place(), format!("`{}` is no address", at.get())));
+    }
+    address
 }
 
 /// The wallet's file, beside which the delegation is.
