@@ -54,7 +54,7 @@ impl CircuitEnd {
             Frame::Opened { stream, window } => self.on_opened(stream, window, length, now),
             Frame::Data { stream, bytes } => self.on_data(stream, bytes, length, now),
             Frame::Fin(stream) => self.on_fin(stream, now),
-            Frame::Reset { stream, code } => self.on_reset(stream, code),
+            Frame::Reset { stream, code } => self.on_reset(stream, code, length),
             Frame::Credit { stream, bytes } => self.on_credit(stream, bytes),
             Frame::KeyUp => match self.protection.as_mut() {
                 Some((_, opener)) => opener.keyup(now).map_err(|_early| CircuitFault::Record),
@@ -239,10 +239,14 @@ impl CircuitEnd {
         Ok(())
     }
 
-    fn on_reset(&mut self, id: StreamId, code: ResetCode) -> Result<(), CircuitFault> {
+    fn on_reset(&mut self, id: StreamId, code: ResetCode, length: usize) -> Result<(), CircuitFault> {
+        let client = self.end == End::Client;
         if let Some(stream) = self.known(id)?
             && !stream.is_over()
         {
+            if client && stream.connecting && length != PADDED {
+                return Err(CircuitFault::Order("an answer to OPEN in a record that is not padded"));
+            }
             self.remove(id.0);
             self.events.push_back(CircuitEvent::Reset { stream: id, code });
         }

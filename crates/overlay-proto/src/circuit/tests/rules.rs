@@ -68,6 +68,8 @@ fn each_end_takes_what_is_its_own() {
         ("FIN before OPENED", raw(4, 1, &[]), false, true),
         ("FIN twice", two, false, false),
         ("RESET", raw(5, 3, &[0]), true, true),
+        ("RESET as an answer to OPEN", padded(raw(5, 1, &[4])), true, true),
+        ("RESET as an answer to OPEN, without PAD", raw(5, 1, &[4]), false, true),
         ("RESET of a stream that is gone", raw(5, 5, &[0]), true, true),
         ("RESET of none", raw(5, 9, &[0]), false, false),
         ("RESET of no code", raw(5, 3, &[11]), false, false),
@@ -160,7 +162,7 @@ fn windows_are_kept_to_the_byte() {
 fn an_exit_refuses_over_its_limits_and_goes_on() {
     let refused = |hand: &mut Hand, exit: &mut CircuitEnd| {
         let heard = hand.hear(exit, START);
-        heard.iter().all(|(length, _)| *length == 384);
+        assert!(heard.iter().all(|(length, _)| *length == 384), "answers are padded");
         heard
             .iter()
             .filter(|(_, frames)| matches!(frames[0], Frame::Reset { code: ResetCode::Limit, .. }))
