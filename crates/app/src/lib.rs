@@ -1,7 +1,7 @@
 //! Shoalway's program: its configuration, its command line, and how the parts are put together.
 //!
 //! What is where: [`config`] and [`cli`] are what users see; [`run`] opens everything and [`wiring`] says what the
-//! parts are made of; [`cert`] keeps certificates; [`lab`] is a whole network for trying out; [`control`] and [`reload`] are the program's life; [`log`],
+//! parts are made of; [`cert`] keeps certificates; [`lab`] is a whole network for trying out; [`control`] and [`reload`] are the program's life; [`log`], [`otlp`],
 //! [`metrics`] and [`admin`] tell about it; [`operate`] asks a running one. Only this crate knows the file format, the environment and the command line.
 
 pub mod config;
@@ -24,6 +24,7 @@ pub mod reload;
 
 pub mod log;
 pub mod metrics;
+pub mod otlp;
 
 pub mod admin;
 pub mod operate;

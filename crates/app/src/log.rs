@@ -20,6 +20,7 @@ pub mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use shown::masked;
 pub use time::Moment;
 
 use crate::config::file::{LogFormat, LogPrivacy};

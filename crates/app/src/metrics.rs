@@ -56,6 +56,7 @@ pub fn render(board: &Board) -> String {
     page.one("shoalway_buffer_limit_bytes", Kind::Gauge, "Bytes buffers may take.", &[], in_force.memory);
     page.one("shoalway_shards", Kind::Gauge, "Number of shards.", &[], board.fleet.len());
     log(&mut page, board);
+    traces(&mut page, board);
     page.one(
         "shoalway_panics_total",
         Kind::Counter,
@@ -246,6 +247,17 @@ fn log(page: &mut Page, board: &Board) {
     page.head(name, Kind::Counter, "Lines of the access log that were lost.");
     page.sample(name, &[("reason", "behind")], behind);
     page.sample(name, &[("reason", "write_failed")], board.log.lost());
+}
+
+fn traces(page: &mut Page, board: &Board) {
+    let name = "shoalway_trace_spans_total";
+    let counters = &board.traces;
+    page.head(name, Kind::Counter, "Spans of sampled requests, by what became of them.");
+    for (outcome, count) in
+        [("exported", &counters.exported), ("dropped", &counters.dropped), ("failed", &counters.failed)]
+    {
+        page.sample(name, &[("outcome", outcome)], count.load(Relaxed));
+    }
 }
 
 fn reloads(page: &mut Page, board: &Board, loaded_s: u64) {

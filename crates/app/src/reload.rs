@@ -165,6 +165,7 @@ async fn swap(running: &mut Running, mut new: Prepared) -> Result<(), StartError
     running.upstreams = upstreams;
     running.left = left;
     running.settings = new.settings;
+    running.trace().await;
     running.publish();
     Ok(())
 }

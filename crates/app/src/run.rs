@@ -10,6 +10,7 @@
 
 pub mod board;
 pub mod events;
+pub mod exporting;
 pub mod failure;
 pub mod gates;
 pub mod holder;

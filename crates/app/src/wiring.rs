@@ -141,6 +141,12 @@ impl Parts {
         self.certificates.keeper().map(Arc::clone)
     }
 
+    /// Resolves names.
+    #[must_use]
+    pub const fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
     /// The overlay's parts.
     #[must_use]
     pub const fn overlaid(&self) -> &Overlaid {

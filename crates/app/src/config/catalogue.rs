@@ -170,6 +170,8 @@ catalogue! {
         "A site with `acme` has its certificate by itself and needs no `cert` and `key`; `client_ca` may stay. Remove one of the two."
     Staple "C060" Warning "an OCSP answer that is not sent"
         "The file of `ocsp` holds no OCSP answer (DER), one that has expired, one for another certificate, or one that does not say it is good. The certificate is shown without it, and the file is looked at again when it changes."
+    Collector "C061" Error "not a collector of traces"
+        "`otlp` is a URL with `http` or `https`, a host and perhaps a port and a path: http://127.0.0.1:4318. Spans are posted to /v1/traces there unless the URL has a path."
     NetworkFile "C070" Error "not the file of a network"
         "`shoalway network show FILE` says what is wrong with it. A network file is passed on as it is: a changed one is worth nothing, since it is signed."
     Invitation "C071" Error "an invitation that cannot be used"

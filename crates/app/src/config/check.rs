@@ -21,6 +21,7 @@ mod routes;
 mod rules;
 mod sites;
 mod streams;
+mod trace;
 mod units;
 mod upstreams;
 
@@ -149,6 +150,8 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
     let limits = limits::limits(&file.limits, check);
     check.enter(&["log"]);
     let log = log(file, check);
+    check.enter(&["trace"]);
+    let trace = trace::trace(&file.trace, check);
     let contents = Contents {
         listeners: &tls.content,
         users: &access.users_text,
@@ -179,6 +182,7 @@ pub fn check(file: &File, check: &mut Check<'_>) -> Option<Settings> {
         dns,
         limits,
         log,
+        trace,
         admin,
         fingerprints,
     })

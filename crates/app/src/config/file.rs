@@ -13,6 +13,7 @@ mod certificates;
 mod compress;
 mod overlay;
 mod reverse;
+mod trace;
 
 pub use bounds::{BreakerSection, OutlierSection, QueueSection, RetrySection, StreamRetrySection};
 pub use certificates::{AcmeSection, SiteAcmeSection, SiteTlsSection, StreamTlsSection};
@@ -25,6 +26,8 @@ pub use reverse::{
     AcceptMode, GateWord, HealthSection, ProxyHeader, SiteSection, SiteTimeouts, StreamSection,
     StreamTimeouts, UpstreamProtocol, UpstreamTlsSection,
 };
+
+pub use trace::{ParentWord, TraceSection};
 
 use super::at::{At, Many};
 use schemars::JsonSchema;
@@ -76,6 +79,8 @@ pub struct File {
     pub limits: LimitsSection,
     /// The access log and the program's own messages.
     pub log: LogSection,
+    /// Spans of requests, for a collector of traces.
+    pub trace: TraceSection,
     /// State, metrics and control of the running program.
     pub admin: AdminSection,
 }

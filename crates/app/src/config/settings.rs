@@ -59,6 +59,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Access log and messages.
     pub log: LogSettings,
+    /// Spans of requests; none: no collector.
+    pub trace: Option<TraceSettings>,
     /// Admin port and control socket.
     pub admin: AdminSettings,
     /// What tells a changed part from one that stayed.
@@ -241,6 +243,19 @@ pub enum AccessLog {
     Stdout,
     /// To a file, appended.
     File(PathBuf),
+}
+
+/// Spans of requests.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TraceSettings {
+    /// URL of the collector, `http` or `https`.
+    pub collector: http::Uri,
+    /// How many of a million requests are sampled, 0 to 1,000,000.
+    pub per_million: u32,
+    /// Whose `traceparent` says so instead.
+    pub follow: shoalway_reverse::trace::Follow,
+    /// Name of this service in traces.
+    pub service: String,
 }
 
 /// Admin port and control socket.

@@ -116,6 +116,13 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// The network that stands for a client where its address may not be told.
+#[must_use]
+pub fn masked(ip: IpAddr) -> String {
+    let Client { ip, prefix } = network(ip);
+    prefix.map_or_else(|| ip.to_string(), |prefix| format!("{ip}/{prefix}"))
+}
+
 /// IPv4 clients as their /24, IPv6 clients as their /48.
 fn network(ip: IpAddr) -> Client {
     match ip.to_canonical() {

@@ -9,6 +9,7 @@ use crate::log::writer::LogControl;
 use arc_swap::ArcSwap;
 use shoalway_net::counters::{ListenerCounters, STATUS_CLASSES, VERBS, VerbLabel};
 use shoalway_net::fleet::Fleet;
+use shoalway_reverse::trace::SpanCounters;
 use shoalway_reverse::upstream::Upstream;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,6 +46,8 @@ pub struct Board {
     pub fleet: Arc<Fleet>,
     /// The access log, for lines lost.
     pub log: LogControl,
+    /// What became of spans.
+    pub traces: Arc<SpanCounters>,
     /// When the program started.
     pub started: Instant,
     /// The same in seconds since 1970-01-01T00:00:00Z.
@@ -152,6 +155,7 @@ impl Board {
         Self {
             fleet,
             log,
+            traces: Arc::default(),
             started: Instant::now(),
             started_s: now_s(),
             reloads: AtomicU64::new(0),

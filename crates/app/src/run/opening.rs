@@ -4,6 +4,7 @@
 
 use super::board::{Board, Counted, InForce, State};
 use super::events::Events;
+use super::exporting::Exporting;
 use super::failure::StartError;
 use super::keeping::Keeping;
 use super::listeners::{self, Binding, Change, Listening, Role};
@@ -60,6 +61,8 @@ pub struct Running {
     pub parts: Parts,
     /// Keeps certificates.
     pub keeping: Keeping,
+    /// Sends spans.
+    pub exporting: Exporting,
     /// Tends the overlay's parts.
     pub tending: Tending,
     /// The access log.
@@ -140,6 +143,7 @@ impl Running {
             left: Vec::new(),
             parts,
             keeping: Keeping::default(),
+            exporting: Exporting::default(),
             tending: Tending::default(),
             log,
             board,
@@ -153,6 +157,7 @@ impl Running {
             writer,
         };
         running.keep();
+        running.trace().await;
         running.publish();
         running.tell();
         Ok((running, receiver))
@@ -165,6 +170,12 @@ impl Running {
         self.keeping.set(keeper);
         self.tending.set(self.parts.overlaid());
         self.admin.set_overlaid(self.parts.overlaid().clone());
+    }
+
+    /// Lets spans be sampled and sent as the configuration in force says.
+    pub async fn trace(&mut self) {
+        let wanted = self.settings.trace.clone().map(|trace| (trace, self.settings.log.privacy));
+        self.exporting.set(wanted, self.parts.resolver(), &self.board.traces, &self.fleet).await;
     }
 
     /// Puts on the board what is in force now.

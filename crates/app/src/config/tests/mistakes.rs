@@ -41,6 +41,11 @@ const TABLE: &[(&str, &[&str])] = &[
         "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncache = true\n",
         &["C015 5:1"],
     ),
+    // Traces.
+    ("version = 1\n[trace]\notlp = \"127.0.0.1:4318\"\n", &["C061 3:8"]),
+    ("version = 1\n[trace]\notlp = \"http://me@127.0.0.1:4318\"\n", &["C061 3:8"]),
+    ("version = 1\n[trace]\nsample = \"0.00001%\"\n", &["C018 3:10"]),
+    ("version = 1\n[trace]\nparent = \"trust\"\n", &["C014 3:10"]),
     // Compression.
     (
         "version = 1\n[sites.\"a.example\"]\nlisten = \"127.0.0.1:8080\"\nto = \"http://127.0.0.1:1\"\ncompress = \"gzip\"\n",
