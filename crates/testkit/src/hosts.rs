@@ -100,7 +100,21 @@ impl TestHosts {
         let (address, mac) = (format!("{ip}/8"), mac(index));
         for words in [
             &["link", "set", "lo", "up"][..],
-            &["link", "set", &inside, "name", "eth0", "address", &mac, "arp", "off", "addrgenmode", "none"],
+            &[
+                "link",
+                "set",
+                &inside,
+                "name",
+                "eth0",
+                "address",
+                &mac,
+                "arp",
+                "off",
+                "multicast",
+                "off",
+                "addrgenmode",
+                "none",
+            ],
             &["addr", "add", &address, "dev", "eth0"],
             &["link", "set", "eth0", "up"],
         ] {

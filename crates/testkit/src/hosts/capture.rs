@@ -21,7 +21,7 @@ impl Packet {
     /// Whether these octets stand anywhere in it.
     #[must_use]
     pub fn holds(&self, needle: &[u8]) -> bool {
-        self.octets.windows(needle.len()).any(|window| window == needle)
+        memchr::memmem::find(&self.octets, needle).is_some()
     }
 }
 

@@ -65,8 +65,7 @@ fn hex(text: &str) -> Option<u64> {
 }
 
 fn places<'a>(piece: &'a [u8], needle: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    let windows = piece.windows(needle.len()).enumerate();
-    windows.filter(move |(_, window)| *window == needle).map(|(place, _)| place)
+    memchr::memmem::find_iter(piece, needle)
 }
 
 fn around(piece: &[u8], place: usize) -> String {
