@@ -7,8 +7,10 @@
 //! Not here: bodies of HTTP messages (`http/h1`), which use [`Direction`] for their bulk.
 
 mod gather;
+mod parking;
 
 use self::gather::Gather;
+use self::parking::Parked;
 use crate::buffers::{Buffer, Class};
 use crate::deadline::{Deadline, Expiry, Wait};
 use crate::pipes::Pipe;
@@ -92,61 +94,28 @@ pub struct Relay<'a> {
     second: Stream,
     up: Direction,
     down: Direction,
-    /// Which stream is parked while its bytes gather.
-    parked: Option<Side>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    First,
-    Second,
+    parked: Option<Parked>,
 }
 
 impl Relay<'_> {
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            if let Some(end) = ready!(self.unpark(cx)) {
-                return Poll::Ready(end);
+            match self.unpark(cx) {
+                Poll::Ready(None) => {}
+                Poll::Ready(Some(end)) => return Poll::Ready(end),
+                Poll::Pending => return self.expire(cx),
             }
             if let Poll::Ready(end) = self.turn(cx) {
                 return Poll::Ready(end);
             }
             if !self.park() {
-                return self
-                    .deadline
-                    .poll(cx)
-                    .map(|expiry| if expiry == Expiry::Time { End::Idle } else { End::Ended });
+                return self.expire(cx);
             }
         }
     }
 
-    /// A fast source that has run dry is left alone for a moment: see [`gather`].
-    fn park(&mut self) -> bool {
-        let side = if self.down.gathers() {
-            Side::Second
-        } else if self.up.gathers() {
-            Side::First
-        } else {
-            return false;
-        };
-        let parked = match side {
-            Side::First => self.first.park(),
-            Side::Second => self.second.park(),
-        };
-        self.parked = parked.then_some(side);
-        parked
-    }
-
-    /// Waits for the end of a pause, and brings the source back.
-    fn unpark(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
-        let Some(side) = self.parked else { return Poll::Ready(None) };
-        let (stream, direction, broken) = match side {
-            Side::First => (&mut self.first, &mut self.up, End::FirstBroke),
-            Side::Second => (&mut self.second, &mut self.down, End::SecondBroke),
-        };
-        ready!(direction.poll_gathered(cx));
-        self.parked = None;
-        Poll::Ready(stream.unpark().err().map(|_gone| broken))
+    fn expire(&self, cx: &mut Context<'_>) -> Poll<End> {
+        self.deadline.poll(cx).map(|expiry| if expiry == Expiry::Time { End::Idle } else { End::Ended })
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -189,6 +158,7 @@ impl Future for Relay<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let relay = self.get_mut();
         let end = ready!(relay.run(cx));
+        relay.bring_back();
         if end != End::Finished {
             relay.first.reset_on_close();
             relay.second.reset_on_close();
@@ -224,6 +194,10 @@ pub struct Direction {
     moved: u64,
     /// The source of a spliced direction has nothing more for now.
     dry: bool,
+    /// The sink takes nothing more for now, and the pipe holds something for it.
+    blocked: bool,
+    /// The source has just come back to the runtime, which does not know yet whether there is something.
+    fresh: bool,
     gather: Option<Box<Gather>>,
 }
 
@@ -245,6 +219,8 @@ impl Direction {
             pipe: None,
             moved: 0,
             dry: false,
+            blocked: false,
+            fresh: false,
             gather: None,
         }
     }
@@ -259,17 +235,6 @@ impl Direction {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.state == State::Over
-    }
-
-    /// Whether the source has run dry and was so fast that it should be left alone for a moment.
-    fn gathers(&mut self) -> bool {
-        let moved = self.moved;
-        std::mem::take(&mut self.dry)
-            && self.gather.get_or_insert_with(|| Box::new(Gather::new(moved))).begin(moved)
-    }
-
-    fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.gather.as_mut().map_or(Poll::Ready(()), |gather| gather.poll_end(cx))
     }
 
     /// Whether the source has ended and all it sent was written.
@@ -342,6 +307,7 @@ impl Direction {
         match step {
             Poll::Ready(Ok(Spliced::Moved(n))) => {
                 self.moved += n;
+                self.blocked = false;
                 shard.counters().spliced_bytes.add(n);
                 Poll::Ready(Ok(()))
             }
@@ -355,7 +321,9 @@ impl Direction {
                 // An empty pipe goes back while nothing is there to move.
                 if self.pipe.as_ref().is_some_and(|pipe| pipe.held() == 0) {
                     self.pipe = None;
-                    self.dry = true;
+                    self.dry = !std::mem::take(&mut self.fresh);
+                } else {
+                    self.blocked = true;
                 }
                 Poll::Pending
             }

@@ -127,3 +127,49 @@ fn a_reset_on_one_side_resets_the_other() {
         assert_eq!(outcome.await.unwrap().end, End::SecondBroke);
     });
 }
+
+/// A relay between loopback sockets whose client reads nothing, until nothing more of its origin's bytes is taken; how
+/// many were.
+async fn blocked(shard: &Rc<Shard>, idle: Duration) -> (TcpStream, TcpStream, usize) {
+    let ((client, first), (second, mut origin)) = (tcp_pair().await, tcp_pair().await);
+    drop(start(shard, Stream::tcp(first), Stream::tcp(second), idle));
+    let (piece, mut sent) = (vec![7; 64 << 10], 0);
+    let quiet = Duration::from_millis(100);
+    while let Ok(written) = tokio::time::timeout(quiet, origin.write(&piece)).await {
+        sent += written.unwrap();
+    }
+    assert!(sent as u64 > SPLICE_AFTER, "{sent}");
+    (client, origin, sent)
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_heard() {
+    Shard::test_in_real_time(async |shard| {
+        let (mut client, mut origin, sent) = blocked(&shard, IDLE).await;
+        for word in [b"stop", b"more"] {
+            client.write_all(word).await.unwrap();
+            let mut heard = [0; 4];
+            origin.read_exact(&mut heard).await.unwrap();
+            assert_eq!(&heard, word);
+        }
+        let mut all = Vec::new();
+        let (read, written) = tokio::join!(client.read_to_end(&mut all), async {
+            origin.write_all(b"end").await?;
+            origin.shutdown().await
+        });
+        assert_eq!((read.unwrap(), all.get(sent..)), (sent + 3, Some(&b"end"[..])));
+        written.unwrap();
+    });
+}
+
+#[test]
+fn a_relay_that_ends_with_a_full_sink_resets_both_sides() {
+    Shard::test_in_real_time(async |shard| {
+        let (mut client, mut origin, _sent) = blocked(&shard, Duration::from_millis(300)).await;
+        let broken = origin.read(&mut [0; 1]).await.unwrap_err();
+        assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
+        let mut all = Vec::new();
+        let broken = client.read_to_end(&mut all).await.unwrap_err();
+        assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
+    });
+}
