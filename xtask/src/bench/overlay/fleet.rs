@@ -12,6 +12,8 @@ pub(super) struct Member {
     /// What its process is asked for by ([`pid`]).
     pub(super) name: &'static str,
     pub(super) command: Vec<String>,
+    /// Seconds until it starts, after the one before.
+    pub(super) after: u32,
 }
 
 /// The command that starts all of `members` in the foreground.
@@ -20,8 +22,11 @@ pub(super) struct Member {
 /// When its script cannot be written.
 pub(super) fn command(site: &Site, members: &[Member]) -> Result<Command> {
     let mut script = "all=\ntrap 'kill $all 2>/dev/null; exit' TERM INT\n".to_owned();
-    for Member { name, command } in members {
+    for Member { name, command, after } in members {
         let words: Vec<String> = command.iter().map(|word| format!("'{word}'")).collect();
+        if *after > 0 {
+            script.push_str(&format!("sleep {after}\n"));
+        }
         script.push_str(&format!("{} &\necho $! >{name}.pid\nall=\"$all $!\"\n", words.join(" ")));
     }
     script.push_str("wait\n");

@@ -15,10 +15,13 @@ use super::super::site::Running;
 use super::ours::Manner;
 use super::{Bench, Case, fleet};
 
+/// With these comes what comes once, whatever their number.
+const FIRST: u64 = 16;
 /// Circuits of the client that is weighed.
 const CLIENT: u64 = 64;
-/// Further ones, for the entry: with those before, fewer than a client may make at once.
-const MORE: u64 = 56;
+/// Further ones, by which the others grow: with those before fewer than a client may have. Above 128 in all they come four a second.
+const MORE: u64 = 176;
+const MORE_QUICK: u64 = 56;
 /// KiB of a circuit, MB of a client.
 const TARGETS: (f64, f64) = (8.0, 40.0);
 /// Until buffers that are kept for a moment are given back.
@@ -30,17 +33,19 @@ const REST: Duration = Duration::from_secs(2);
 /// When ours does not come up or the load fails.
 pub(super) fn run(bench: &Bench, origin: &Origin) -> Result<()> {
     let running = bench.start(Peer::Shoalway, &Manner::COLD, origin)?;
-    let before = resident(&running, "entry")?;
-    let exit_before = resident(&running, "exit")?;
-    let first = hold(bench, &running, origin, CLIENT)?;
+    let first = hold(bench, &running, origin, FIRST)?;
+    let (before, exit_before) = (resident(&running, "entry")?, resident(&running, "exit")?);
+    let second = hold(bench, &running, origin, CLIENT - FIRST)?;
     let client = resident(&running, "client")?;
-    let second = hold(bench, &running, origin, MORE)?;
-    let count = (first.count + second.count) as f64;
+    let more = if bench.run.options.quick { MORE_QUICK } else { MORE };
+    let third = hold(bench, &running, origin, more)?;
+    let grown = second.count + third.count;
+    let (all, count) = (first.count + grown, grown as f64);
     let (entry, exit) = (resident(&running, "entry")?, resident(&running, "exit")?);
     let circuit = (entry - before) / count;
     let megabytes = client * 1024.0 / 1e6;
     let said = |reached| if reached { "reached" } else { "missed" };
-    println!("\n### {}, {count} circuits\n", Case::Memory.title());
+    println!("\n### {}, {all} circuits\n", Case::Memory.title());
     println!("| what | size | remark |\n|---|---|---|");
     println!(
         "| growth of the entry per circuit | {circuit:.1} KiB | target {} KiB: {} |",
@@ -53,7 +58,7 @@ pub(super) fn run(bench: &Bench, origin: &Origin) -> Result<()> {
         TARGETS.1,
         said(megabytes <= TARGETS.1)
     );
-    println!("| entry with {count} circuits, resident | {:.1} MB | |", entry * 1024.0 / 1e6);
+    println!("| entry with {all} circuits, resident | {:.1} MB | |", entry * 1024.0 / 1e6);
     Ok(())
 }
 

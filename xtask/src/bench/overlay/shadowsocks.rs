@@ -26,7 +26,7 @@ pub(super) fn prepare(peer: Peer, origin: OriginPorts) -> Result<(Site, Vec<Memb
     let config = site.dir.join("config.json").display().to_string();
     let mut members = Vec::new();
     for (name, program) in programs(peer)? {
-        members.push(Member { name, command: vec![program, "-c".to_owned(), config.clone()] });
+        members.push(Member { name, command: vec![program, "-c".to_owned(), config.clone()], after: 0 });
     }
     Ok((site, members))
 }

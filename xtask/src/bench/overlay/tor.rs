@@ -45,6 +45,7 @@ pub(super) fn prepare(origin: OriginPorts) -> Result<(Site, Vec<Member>)> {
     let tor = tor.display().to_string();
     let member = |name, file: &str| Member {
         name,
+        after: 0,
         command: vec![tor.clone(), "-f".to_owned(), site.dir.join(file).display().to_string()],
     };
     let mut members = Vec::new();
