@@ -21,10 +21,13 @@ pub struct Reply {
 /// What this failure is called.
 #[must_use]
 pub fn of(error: &ConnectError) -> Reply {
-    if error.word == "proxy_loop_detected" {
-        return row(502, socks5::Reply::NotAllowed);
+    match (error.kind, error.word) {
+        (_, "proxy_loop_detected") => row(502, socks5::Reply::NotAllowed),
+        // What an exit of the overlay says where the kind alone says less (ovl1 section 7.3).
+        (ConnectErrorKind::Dns, "dns_timeout") => row(504, socks5::Reply::HostUnreachable),
+        (ConnectErrorKind::Proxy, "proxy_internal_response") => row(501, socks5::Reply::CommandNotSupported),
+        (kind, _) => of_kind(kind),
     }
-    of_kind(error.kind)
 }
 
 /// What a failure of this kind is called.
@@ -74,6 +77,25 @@ mod tests {
                 (http, socks5, 91),
                 "{kind:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_an_exit_says_has_the_codes_of_the_overlays_protocol() {
+        use ConnectErrorKind as Kind;
+        for (kind, word, http, socks5) in [
+            (Kind::NameNotFound, "dns_error", 502, 4),
+            (Kind::Dns, "dns_timeout", 504, 4),
+            (Kind::Refused, "connection_refused", 502, 5),
+            (Kind::Unreachable, "destination_ip_unroutable", 502, 3),
+            (Kind::Timeout, "connection_timeout", 504, 6),
+            (Kind::Forbidden, "destination_ip_prohibited", 403, 2),
+            (Kind::Local, "connection_limit_reached", 503, 1),
+            (Kind::Proxy, "proxy_internal_response", 501, 7),
+            (Kind::Reset, "connection_terminated", 502, 1),
+        ] {
+            let reply = of(&ConnectError::new(kind, word, ""));
+            assert_eq!((reply.http, reply.socks5.code(), reply.socks4.code()), (http, socks5, 91), "{word}");
         }
     }
 

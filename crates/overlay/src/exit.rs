@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::time;
 use rand_core::Rng as _;
 use shoalway_net::connect::{ConnectError, ConnectErrorKind};
-use shoalway_net::dialer::{Dial, Dialer};
+use shoalway_net::dialer::{Dial, DialError, Dialed, Dialer};
 use shoalway_net::relay::{End as RelayEnd, relay};
 use shoalway_net::shard::Shard;
 use shoalway_net::stream::Stream;
@@ -23,7 +23,9 @@ use shoalway_overlay_proto::layer::ClientLayers;
 use shoalway_overlay_proto::link::dir::{DirGet, DirKind};
 use shoalway_overlay_proto::link::terms::{CircId, Code};
 use shoalway_overlay_proto::record::Suite;
-use shoalway_types::Target;
+use shoalway_types::{DomainName, Host, Target};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,6 +35,9 @@ use tokio::time::Instant;
 
 /// Connecting, resolving included.
 const CONNECT: Duration = Duration::from_secs(15);
+/// Names that a circuit remembers, and for how long.
+const MOST_NAMES: usize = 64;
+const KNOWN_FOR: Duration = Duration::from_secs(60);
 /// A stream without bytes.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 /// A circuit takes streams for 30 to 60 minutes.
@@ -99,7 +104,12 @@ impl ExitPlan {
         let end = CircuitEnd::new(End::Exit, circuit, &tx, &rx, now);
         link.created(circ, body.into()).map_err(|_gone| Code::Protocol)?;
         self.counters.circuits.fetch_add(1, Relaxed);
-        let side = ExitSide { plan: Arc::clone(self), node: Rc::clone(node), shard: Rc::clone(shard) };
+        let side = ExitSide {
+            plan: Arc::clone(self),
+            node: Rc::clone(node),
+            shard: Rc::clone(shard),
+            names: Rc::default(),
+        };
         Port::new(shard, link, circ, end, ClientLayers::default(), Rc::new(side));
         Ok(())
     }
@@ -115,6 +125,7 @@ struct ExitSide {
     plan: Arc<ExitPlan>,
     node: Rc<Node>,
     shard: Rc<Shard>,
+    names: Rc<Names>,
 }
 
 impl PortOwner for ExitSide {
@@ -133,8 +144,9 @@ impl PortOwner for ExitSide {
             return port.refuse(stream, ResetCode::Policy);
         }
         let (plan, shard, port) = (Arc::clone(&self.plan), Rc::clone(&self.shard), Rc::clone(port));
+        let names = Rc::clone(&self.names);
         let tasks = self.shard.tasks().clone();
-        tasks.spawn(async move { plan.serve(&shard, &port, stream, &target).await });
+        tasks.spawn(async move { plan.serve(&shard, &port, stream, &target, &names).await });
     }
 
     fn dir_get(&self, port: &Rc<Port>, stream: StreamId, get: DirGet) {
@@ -154,21 +166,16 @@ impl PortOwner for ExitSide {
 
 impl ExitPlan {
     /// Connects a stream and carries its bytes to the end.
-    async fn serve(&self, shard: &Rc<Shard>, port: &Rc<Port>, stream: StreamId, target: &Target) {
-        let allow = |addr: SocketAddr| match self.own.contains(&addr.ip().to_canonical()) {
-            true => Err("the exit itself".to_owned()),
-            false => Ok(()),
-        };
-        let dial = Dial {
-            // Nobody of this machine: the guard lets those reach more.
-            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            target,
-            allow: &allow,
-            deadline: Instant::now() + CONNECT,
-            bind: self.leave_from,
-        };
+    async fn serve(
+        &self,
+        shard: &Rc<Shard>,
+        port: &Rc<Port>,
+        stream: StreamId,
+        target: &Target,
+        names: &Names,
+    ) {
         let dialled = tokio::select! {
-            dialled = self.dialer.dial(dial) => dialled,
+            dialled = self.connect(target, names) => dialled,
             () = port.abandoned(stream) => return port.forget(stream),
         };
         let dialled = match dialled {
@@ -192,6 +199,62 @@ impl ExitPlan {
         self.counters.bytes_up.fetch_add(outcome.up, Relaxed);
         self.counters.bytes_down.fetch_add(outcome.down, Relaxed);
     }
+
+    /// Connects to where the circuit's name led a moment ago, or to where it leads.
+    async fn connect(&self, target: &Target, names: &Names) -> Result<Dialed, DialError> {
+        let deadline = Instant::now() + CONNECT;
+        let Host::Name(name) = &target.host else { return self.dial(target, deadline).await };
+        if let Some(ip) = names.known(name) {
+            let known = Target::new(Host::from(ip), target.port);
+            if let Ok(dialled) = self.dial(&known, Instant::now() + CONNECT / 3).await {
+                return Ok(dialled);
+            }
+            names.forget(name);
+        }
+        let dialled = self.dial(target, deadline).await?;
+        names.learn(name, dialled.addr.ip());
+        Ok(dialled)
+    }
+
+    async fn dial(&self, target: &Target, deadline: Instant) -> Result<Dialed, DialError> {
+        let allow = |addr: SocketAddr| match self.own.contains(&addr.ip().to_canonical()) {
+            true => Err("the exit itself".to_owned()),
+            false => Ok(()),
+        };
+        let dial = Dial {
+            // Nobody of this machine: the guard lets those reach more.
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            target,
+            allow: &allow,
+            deadline,
+            bind: self.leave_from,
+        };
+        self.dialer.dial(dial).await
+    }
+}
+
+/// Where names of one circuit led a moment ago: no circuit learns from the time of an answer what another one asked.
+#[derive(Default)]
+struct Names(RefCell<HashMap<DomainName, (IpAddr, Instant)>>);
+
+impl Names {
+    fn known(&self, name: &DomainName) -> Option<IpAddr> {
+        self.0.borrow().get(name).filter(|(_, until)| Instant::now() < *until).map(|(ip, _)| *ip)
+    }
+
+    fn forget(&self, name: &DomainName) {
+        self.0.borrow_mut().remove(name);
+    }
+
+    fn learn(&self, name: &DomainName, ip: IpAddr) {
+        let mut names = self.0.borrow_mut();
+        if names.len() >= MOST_NAMES {
+            names.retain(|_, (_, until)| Instant::now() < *until);
+        }
+        if names.len() < MOST_NAMES {
+            names.insert(name.clone(), (ip, Instant::now() + KNOWN_FOR));
+        }
+    }
 }
 
 /// What a client is told of a failure (section 7.3).
@@ -208,5 +271,32 @@ fn reset_code(error: &ConnectError) -> ResetCode {
         ConnectErrorKind::Tls | ConnectErrorKind::ProxyAuth | ConnectErrorKind::Proxy => {
             ResetCode::NotSupported
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(n: usize) -> DomainName {
+        DomainName::parse(&format!("h{n}.example")).unwrap()
+    }
+
+    #[test]
+    fn a_circuit_remembers_a_name_for_a_minute_and_64_of_them() {
+        Shard::test(async |shard| {
+            let (names, ip) = (Names::default(), IpAddr::from([192, 0, 2, 1]));
+            (0..100).for_each(|n| names.learn(&name(n), ip));
+            let known = || (0..200).filter(|n| names.known(&name(*n)).is_some()).count();
+            assert_eq!(known(), MOST_NAMES);
+            names.forget(&name(3));
+            assert_eq!((names.known(&name(3)), known()), (None, MOST_NAMES - 1));
+            shard.pass(KNOWN_FOR).await;
+            assert_eq!(known(), 0);
+            names.learn(&name(150), ip);
+            assert_eq!((names.known(&name(150)), names.0.borrow().len()), (Some(ip), MOST_NAMES));
+            names.learn(&name(151), ip);
+            assert_eq!(names.0.borrow().len(), 2, "what is too old made room");
+        });
     }
 }

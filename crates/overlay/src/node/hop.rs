@@ -158,7 +158,7 @@ mod tests {
             }
         }
         assert_eq!(done, 3, "200, 400 and 600 ms; then the rest waits for the next second");
-        budget.since.set(budget.since.get().map(|since| since - WINDOW));
+        budget.since.set(budget.since.get().and_then(|since| since.checked_sub(WINDOW)));
         assert!(budget.spend(|| ()).is_some(), "the next second");
     }
 }

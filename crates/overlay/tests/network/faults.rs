@@ -1,10 +1,11 @@
 //! What breaks: exits, entries, links, in the middle of things. What heals does so within two seconds.
 
-use crate::origins::{Origin, ask, echo, hello, noise, soon, until};
+use crate::origins::{Clock, Origin, ask, echo, hello, noise, soon, until};
 use crate::town::{Town, Wants};
 use shoalway_net::shard::Shard;
 use shoalway_overlay::client::home::Home;
 use shoalway_overlay_proto::identity::Roles;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 
@@ -174,16 +175,59 @@ fn a_link_is_carried_on_by_another_connection_after_twenty_minutes_at_the_latest
         let origin = Origin::echo().await;
         let mut stream = soon(town.connect(&origin.target(), "one")).await.unwrap();
         hello(&mut stream).await;
-        tokio::time::pause();
         // A stream without bytes lives for fifteen minutes.
         for _ in 0..3 {
-            shard.pass(Duration::from_secs(7 * 60)).await;
+            let clock = Clock::stop();
+            clock.pass(Duration::from_secs(7 * 60)).await;
+            drop(clock);
             ask(&mut stream, b"still there").await;
         }
-        tokio::time::resume();
         let street = &town.entry().street;
         assert!((2..=5).contains(&street.came()), "{} connections", street.came());
         until("one connection stands", || street.standing() == 1).await;
         ask(&mut stream, b"and going on").await;
     });
+}
+
+#[test]
+fn a_client_at_its_limit_waits_two_seconds_and_is_told_of_the_limit() {
+    Shard::test_in_real_time(async |shard| {
+        let names: Vec<String> = (0..140).map(|n| format!("h{n}.example")).collect();
+        let town = Town::build(&shard, &Wants { names: names.clone(), ..Wants::default() }).await;
+        let origin = Origin::echo().await;
+        soon(town.connect(&origin.target(), "one")).await.unwrap();
+        // A link makes 128 circuits at once and 4 a second after: whoever comes with more waits, for a time.
+        let flows = names.iter().map(|name| format!("{name}:{}", origin.addr.port()));
+        let flows = flows.map(|target| {
+            let town = &town;
+            async move { Box::pin(town.connect(&target, "one")).await.err().map(|error| error.word) }
+        });
+        let begun = Instant::now();
+        let outcomes = soon(together(flows)).await;
+        let refused: Vec<&str> = outcomes.iter().flatten().copied().collect();
+        // A slow machine may refuse one for the time that it spends on CREATE.
+        let of_limit = refused.iter().filter(|word| **word == "connection_limit_reached").count();
+        assert!(of_limit >= 1 && of_limit + 2 >= refused.len(), "{refused:?}");
+        assert!(refused.len() < 13, "{} were refused", refused.len());
+        assert!(begun.elapsed() >= Duration::from_secs(1), "nobody waited");
+    });
+}
+
+/// All of them, at once.
+async fn together<T>(work: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut running: Vec<_> = work.map(|work| (Box::pin(work), None)).collect();
+    std::future::poll_fn(|cx| {
+        let mut pending = false;
+        for (work, outcome) in &mut running {
+            if outcome.is_none() {
+                match work.as_mut().poll(cx) {
+                    Poll::Ready(value) => *outcome = Some(value),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, outcome)| outcome).collect()
 }

@@ -51,7 +51,9 @@ fn a_server_that_ends_its_direction_still_reads_what_the_client_says_then() {
         let origin = Origin::new(async |mut tcp, seen| {
             tcp.write_all(b"that is all").await.unwrap();
             tcp.shutdown().await.unwrap();
-            tcp.read_to_end(&mut seen.text.borrow_mut()).await.unwrap();
+            let mut all = Vec::new();
+            tcp.read_to_end(&mut all).await.unwrap();
+            *seen.text.borrow_mut() = all;
         })
         .await;
         let mut stream = soon(town.connect(&origin.target(), "one")).await.unwrap();

@@ -1,6 +1,6 @@
 //! CREATEs that break the rules of section 6.1, nodes that are none, replays, budgets.
 
-use crate::origins::{Origin, hello, soon, until};
+use crate::origins::{Clock, Origin, hello, soon, until};
 use crate::raw::{Outcome, Raw, inner, path};
 use crate::town::{Town, Wants};
 use bytes::BytesMut;
@@ -136,9 +136,9 @@ fn a_circuit_that_nobody_uses_is_closed_by_the_exit_after_ten_seconds() {
         let (create, _) = path(&town.common, &[&town.nodes[0], &town.nodes[1]]);
         let (_, asked) = raw.create(&create).unwrap();
         assert!(matches!(soon(asked.outcome()).await, Outcome::Created(_)));
-        tokio::time::pause();
-        shard.pass(Duration::from_secs(11)).await;
-        tokio::time::resume();
+        let clock = Clock::stop();
+        clock.pass(Duration::from_secs(11)).await;
+        drop(clock);
         until("the exit has closed it", || asked.outcomes.borrow().len() == 2).await;
         assert_eq!(asked.outcomes.borrow()[1], Outcome::Destroyed(Code::Idle));
     });
@@ -189,9 +189,9 @@ fn a_node_that_does_not_say_who_it_is_is_left_after_five_seconds() {
         let raw = Raw::open(&shard, &town.common, exit, key, Purpose::Node, None).await.unwrap();
         assert_eq!(raw.owner.parted.get(), None);
         let begun = Instant::now();
-        tokio::time::pause();
-        shard.pass(Duration::from_secs(6)).await;
-        tokio::time::resume();
+        let clock = Clock::stop();
+        clock.pass(Duration::from_secs(6)).await;
+        drop(clock);
         until("the exit has left", || raw.owner.parted.get() == Some(Parting::Lost)).await;
         assert!(begun.elapsed() < Duration::from_secs(4), "time was not waited for");
     });
@@ -212,15 +212,12 @@ fn an_exit_takes_circuits_with_either_suite_and_answers_each_once() {
         let network = *town.common.network.id();
         let (other, pending) = path(&town.common, &[entry, exit]);
         let other = inner(&town.common, entry, &other);
-        let mut kems = exit.plan.kems.lock().unwrap();
-        let Ok(Opened::Exit(request)) = kems.open(&network, exit.address, &other, time::unix()) else {
-            panic!("it does not end here")
-        };
+        let opened = exit.plan.kems.lock().unwrap().open(&network, exit.address, &other, time::unix());
+        let Ok(Opened::Exit(request)) = opened else { panic!("it does not end here") };
         let terms = CreatedTerms { ..ready.terms };
         let (mut answer, _) = request.answer(&terms, &mut shoalway_overlay::chance::rng()).unwrap();
         answer[3] ^= 1;
         assert!(pending.created(&answer).is_err(), "a changed answer is found out");
-        drop(kems);
         let mut stream = soon(town.connect(&Origin::echo().await.target(), "one")).await.unwrap();
         hello(&mut stream).await;
     });

@@ -4,6 +4,7 @@ use shoalway_net::stream::Stream;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -142,4 +143,39 @@ pub(crate) async fn echo(stream: Stream, bytes: &[u8]) {
     };
     let (back, ()) = soon(async { tokio::join!(receiving, sending) }).await;
     assert!(back == bytes, "{} of {} bytes came back", back.len(), bytes.len());
+}
+
+/// A clock that stands still, and passes only as it is told: no socket is overtaken by it. Dropped it goes on by itself.
+pub(crate) struct Clock(mpsc::Sender<()>);
+
+/// Time passes in steps of this, so that whoever waits for an answer gets it before its time is over.
+const STEP: Duration = Duration::from_secs(5);
+
+impl Clock {
+    pub(crate) fn stop() -> Self {
+        let (hold, held) = mpsc::channel();
+        tokio::time::pause();
+        // A stopped clock jumps to the next deadline whenever nothing is ready, but not while somebody works elsewhere.
+        drop(tokio::task::spawn_blocking(move || held.recv()));
+        Self(hold)
+    }
+
+    pub(crate) async fn pass(&self, time: Duration) {
+        let mut left = time;
+        while left > Duration::ZERO {
+            let step = left.min(STEP);
+            left -= step;
+            tokio::time::advance(step).await;
+            // What that began has to do with sockets, which take real time.
+            tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(2))).await.unwrap();
+        }
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        // Whoever held it may have been dropped with the runtime.
+        let _gone = self.0.send(());
+        tokio::time::resume();
+    }
 }

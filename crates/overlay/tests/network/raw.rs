@@ -110,7 +110,8 @@ impl Raw {
         common: &Common,
         node: &TownNode,
     ) -> Result<Self, DialFault> {
-        Self::open(shard, common, node, entry_key(common, node, node.gate), Purpose::New, None).await
+        let key = entry_key(common, node, node.gate);
+        Box::pin(Self::open(shard, common, node, key, Purpose::New, None)).await
     }
 
     /// As a node, by what the descriptor tells, with this delegation and key.
@@ -121,7 +122,7 @@ impl Raw {
         me: NodeSelf<'_>,
     ) -> Result<Self, DialFault> {
         let key = entry_key(common, node, node.link_gate);
-        Self::open(shard, common, node, key, Purpose::Node, Some(me)).await
+        Box::pin(Self::open(shard, common, node, key, Purpose::Node, Some(me))).await
     }
 
     /// With any key and purpose. `me` is what NODE_AUTH says; a trunk without it says nothing.
@@ -140,7 +141,8 @@ impl Raw {
         let trunk = matches!(opener.purpose, Purpose::Node);
         let own = trunk.then_some(NodeSelf { delegation: &delegation, key: &key });
         let ask = Ask { to: &to, endpoint: &node.endpoint, opener, node: own, visit: false };
-        let mut opened = soon(dial::open(shard, &common.dialing(), &ask, &mut chance::rng())).await?;
+        let (dialing, mut rng) = (common.dialing(), chance::rng());
+        let mut opened = soon(Box::pin(dial::open(shard, &dialing, &ask, &mut rng))).await?;
         dial::begin(&mut opened, None, me)?;
         let Opened { link, duplex, carrier, visit, .. } = opened;
         let (link, owner) = (LinkHandle::new(link), Rc::<Seen>::default());

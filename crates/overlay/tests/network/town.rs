@@ -47,6 +47,7 @@ use shoalway_wire::http1::request::RequestView;
 use shoalway_wire::http1::response::ResponseView;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -343,6 +344,54 @@ impl Common {
     }
 }
 
+impl Common {
+    fn delegation(&self, wallet: &WalletKey, node_key: &SecretKey, roles: Roles) -> Delegation {
+        let terms = DelegationTerms {
+            node: wallet.address(),
+            node_key: node_key.public(),
+            roles,
+            not_before: self.born.minus(60),
+            not_after: self.born.plus(20 * 86_400),
+            serial: 1,
+        };
+        wallet.delegate(self.network.id(), terms).unwrap()
+    }
+
+    /// A descriptor without keys and places.
+    fn descriptor(&self, node: Address) -> Descriptor {
+        Descriptor {
+            network: *self.network.id(),
+            node,
+            seq: 1,
+            published: self.born,
+            expires: self.born.plus(29 * 3_600),
+            protocols: 1,
+            kems: Vec::new(),
+            link_key: [0; 32],
+            link_gate: [0; 32],
+            operator: node,
+            family: Vec::new(),
+            country: NO_COUNTRY,
+            asn: 0,
+            kibps: 1_000,
+            endpoints: Vec::new(),
+            // What it says and what it does may differ.
+            policy: vec![PolicyRule::ALLOW_ALL],
+        }
+    }
+
+    fn exit(&self, wants: &Wants) -> Arc<ExitPlan> {
+        Arc::new(ExitPlan {
+            dialer: self.dialer(wants.reach),
+            leave_from: None,
+            own: Vec::new(),
+            closed: AtomicBool::default(),
+            policy: wants.policy.clone(),
+            counters: ExitCounters::default(),
+        })
+    }
+}
+
 impl TownNode {
     /// Opens a node; its wallet and its gates follow from its number.
     pub(crate) async fn open(
@@ -355,16 +404,8 @@ impl TownNode {
         let wallet = WalletKey::from_secret(&[number; 32]).unwrap();
         let node_key = SecretKey::from_seed(&[number; 32]);
         let now = common.born;
-        let terms = DelegationTerms {
-            node: wallet.address(),
-            node_key: node_key.public(),
-            roles,
-            not_before: now.minus(60),
-            not_after: now.plus(20 * 86_400),
-            serial: 1,
-        };
         let network = *common.network.id();
-        let delegation = wallet.delegate(&network, terms).unwrap();
+        let delegation = common.delegation(&wallet, &node_key, roles);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let delay = if roles.contains(Roles::ENTRY) { wants.delay } else { Duration::ZERO };
         let street = Street::to(listener.local_addr().unwrap(), delay).await;
@@ -388,23 +429,12 @@ impl TownNode {
         gates.set(GateKeeper::LINK_GATE, Secret::take(&mut link_gate.clone()));
         gates.set(1, Secret::take(&mut gate.clone()));
         let descriptor = Descriptor {
-            network,
-            node: wallet.address(),
-            seq: 1,
-            published: now,
-            expires: now.plus(29 * 3_600),
-            protocols: 1,
             kems: vec![offer],
             link_key: *link.public(),
             link_gate,
             operator: if wants.one_operator { Address([7; 20]) } else { wallet.address() },
-            family: Vec::new(),
-            country: NO_COUNTRY,
-            asn: 0,
-            kibps: 1_000,
             endpoints: vec![endpoint.clone()],
-            // What it says and what it does may differ.
-            policy: vec![PolicyRule::ALLOW_ALL],
+            ..common.descriptor(wallet.address())
         };
         let keys = NodeKeys {
             network,
@@ -419,16 +449,7 @@ impl TownNode {
             gates,
         };
         let keys: SharedKeys = Arc::new(arc_swap::ArcSwap::from_pointee(keys));
-        let exit = roles.contains(Roles::EXIT).then(|| {
-            Arc::new(ExitPlan {
-                dialer: common.dialer(wants.reach),
-                leave_from: None,
-                own: Vec::new(),
-                closed: std::sync::atomic::AtomicBool::default(),
-                policy: wants.policy.clone(),
-                counters: ExitCounters::default(),
-            })
-        });
+        let exit = roles.contains(Roles::EXIT).then(|| common.exit(wants));
         let library = Arc::new(Library::new(network));
         let plan = Arc::new(NodePlan {
             keys: Arc::clone(&keys),
