@@ -115,8 +115,7 @@ fn a_collector_that_is_away_costs_spans_and_nothing_else() {
 fn the_flag_of_a_trusted_proxy_samples_and_nothing_else_does() {
     let collector = Origin::start(Reply::ok("{}"));
     let origin = Origin::start(Reply::ok("hello"));
-    let trace = format!("otlp = \"http://{}/custom\"\nsample = \"0%\"", collector.addr());
-    let trace = trace.replace("/custom", "/v1/traces");
+    let trace = format!("otlp = \"http://{}/v1/traces\"\nsample = \"0%\"", collector.addr());
     let to = format!("\"http://{}\"", origin.addr());
     let (_proxy, addr) = start(&config(&to, "trusted = \"127.0.0.1/32\"", &trace));
     get(addr, "/plain", "");
@@ -140,7 +139,6 @@ fn a_reload_turns_spans_on() {
     let trace = format!("otlp = \"http://{}\"\nsample = \"100%\"", collector.addr());
     let listen = format!("listen = \"{addr}\"");
     proxy.write_config(&config(&to, "", &trace).replace("listen = \"127.0.0.1:0\"", &listen));
-    // Where it listens, and all else that the first file was given, is to stay.
     proxy.reload().unwrap();
     assert_eq!(get(addr, "/after", "").status, 200);
     let all = wait_for_spans(&collector, 2);

@@ -15,6 +15,7 @@ use shoalway_net::resolver::{Resolver, ResolverConfig};
 use shoalway_net::shard::Shard;
 use shoalway_reverse::routes::{HostPattern, PathPattern, Route, Then, ToUpstream};
 use shoalway_reverse::site_plan::{Backend, Site, SitePlan, SiteSettings};
+use shoalway_reverse::trace::{Follow, SpanSink, Tracer, Tracing};
 use shoalway_reverse::upstream::{EndpointSpec, Registry, Scheme, Upstream, UpstreamConfig};
 use shoalway_types::Record;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -32,7 +33,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nServer: o\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
 const REQUEST: &[u8] = b"GET /some/path?with=query HTTP/1.1\r\nHost: app.example\r\nUser-Agent: test\r\n\
-                         Accept: */*\r\nCookie: a=b; c=d\r\n\r\n";
+                         Accept: */*\r\nCookie: a=b; c=d\r\n\
+                         traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00\r\n\r\n";
 const WARM: usize = 500;
 const COUNTED: usize = 200;
 
@@ -90,6 +92,10 @@ fn a_repeated_request_allocates_nothing() {
     Shard::test_in_real_time(async |shard: Rc<Shard>| {
         Pool::start(&shard, Arc::<PoolRegistry>::default(), Limits::default());
         shard.journal().set_format(Some(Arc::new(Plain)));
+        // Requests are looked at for traces, and none is sampled.
+        let (sink, _spans) = SpanSink::new(Arc::default());
+        let tracing = Tracing { per_million: 0, follow: Follow::Always, sink };
+        shard.local(Tracer::default).set(Some(tracing));
         let mut endpoints = Vec::new();
         for _ in 0..2 {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

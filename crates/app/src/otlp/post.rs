@@ -70,7 +70,7 @@ impl Collector {
 
     /// Posts one batch.
     pub(super) async fn post(&self, body: Vec<u8>) -> Result<(), PostError> {
-        match tokio::time::timeout(PATIENCE, self.unhurried(body)).await {
+        match tokio::time::timeout(PATIENCE, Box::pin(self.unhurried(body))).await {
             Ok(done) => done,
             Err(_elapsed) => Err(PostError::Slow(PATIENCE)),
         }
@@ -91,7 +91,7 @@ impl Collector {
             None => exchange(tcp, request).await?,
             Some(tls) => {
                 let stream = tls.connect(&target.host, tcp, deadline).await.map_err(PostError::Tls)?;
-                exchange(stream, request).await?
+                Box::pin(exchange(stream, request)).await?
             }
         };
         if status.is_success() { Ok(()) } else { Err(PostError::Status(status)) }

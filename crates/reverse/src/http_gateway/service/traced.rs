@@ -60,7 +60,7 @@ impl SiteService {
         };
         let bytes = (settled.bytes_up, settled.bytes_down);
         let Settled { started_ms, elapsed, status, .. } = *settled;
-        self.put_span(span, &End { started_ms, elapsed, status, outcome, bytes });
+        self.put_span(*span, &End { started_ms, elapsed, status, outcome, bytes });
     }
 
     /// The request has become a tunnel.
@@ -69,10 +69,10 @@ impl SiteService {
         span.try_answered(tunnel.status);
         let elapsed = clock::now().saturating_duration_since(tunnel.started);
         let (started_ms, status) = (tunnel.started_ms, tunnel.status);
-        self.put_span(span, &End { started_ms, elapsed, status, outcome: "ok", bytes: (0, 0) });
+        self.put_span(*span, &End { started_ms, elapsed, status, outcome: "ok", bytes: (0, 0) });
     }
 
-    fn put_span(&self, mut span: Box<OpenSpan>, end: &End) {
+    fn put_span(&self, mut span: OpenSpan, end: &End) {
         let now = clock::now();
         span.try_ends(end.outcome, now);
         let began = now.checked_sub(end.elapsed).unwrap_or(now);
