@@ -210,7 +210,7 @@ fn serve_h2(
     admitted: Admitted,
 ) {
     let config = Rc::clone(&gateway.server);
-    arrival.lend();
+    arrival.lend(shard);
     let peer = arrival.peer;
     let current = {
         let slot = Rc::clone(&gateway.slot);

@@ -18,7 +18,7 @@ use crate::attempt::{self, Attempt};
 use crate::files::Found;
 use crate::routes::{HostPolicy, Scratch, Then, ToUpstream};
 use crate::trace::{self, OpenSpan};
-use learned::{Learned, Lent};
+use learned::{Learned, Lent, Spare};
 use shoalway_http::answer::Answer;
 use shoalway_http::filter::BodyFilter;
 use shoalway_http::pool::Upstream;
@@ -53,7 +53,7 @@ pub(super) struct Arrival {
     /// The plan that the last request went by.
     gateway: RefCell<Rc<Gateway>>,
     /// What streams that have ended have learned, for the next ones; none where there are no streams.
-    spare: RefCell<Option<Vec<Learned>>>,
+    spare: RefCell<Option<Spare>>,
 }
 
 impl Arrival {
@@ -73,8 +73,8 @@ impl Arrival {
     }
 
     /// There are streams: they lend one another what they learn.
-    pub(super) fn lend(&self) {
-        *self.spare.borrow_mut() = Some(Vec::new());
+    pub(super) fn lend(&self, shard: &Shard) {
+        *self.spare.borrow_mut() = Some(Spare::new(shard));
     }
 }
 
