@@ -26,6 +26,7 @@ cargo xtask COMMAND
   deps                    edges between our crates, purity, licences, reasons, duplicates
   examples                what the documents tell people to type is accepted
   test [CRATE]            all tests, or those of one crate, with its doc tests
+  e2e [SECONDS]           the overlay on hosts of their own, in use for so long (600)
   fuzz [TARGET SECONDS]   lists the fuzz targets, or runs one (nightly and cargo-fuzz)
   bench ...               side by side with other proxies; `cargo xtask bench` says more";
 
@@ -45,6 +46,8 @@ fn main() -> ExitCode {
         ["examples"] => examples::check(),
         ["test"] => testing::run(None),
         ["test", name] => testing::run(Some(name)),
+        ["e2e"] => testing::hosts("600"),
+        ["e2e", seconds] => testing::hosts(seconds),
         ["fuzz"] => fuzz::list(),
         ["fuzz", target, seconds] => fuzz::run(target, seconds),
         ["bench", ..] => bench::run(args.get(1..).unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! `test [CRATE]`: nextest where it is installed, `cargo test` where it is not, then the doc tests.
+//! `test [CRATE]`: nextest where it is installed, `cargo test` where it is not, then the doc tests; `e2e`: whole hosts.
 //!
 //! Timeouts, groups and the `ci` profile stand in `.config/nextest.toml`; `cargo test` knows none of them, so
 //! it runs the whole-program tests one after another.
@@ -25,6 +25,19 @@ pub(crate) fn run(crate_name: Option<&str>) -> Result<()> {
 /// Unit tests and whole-program tests of the workspace.
 pub(crate) fn unit_and_whole_program() -> Result<()> {
     tests(&["--workspace"])
+}
+
+/// The overlay on hosts of their own: namespaces with captures on every link, which takes root. CI runs the same for a
+/// minute.
+pub(crate) fn hosts(seconds: &str) -> Result<()> {
+    if seconds.parse::<u32>().is_err() {
+        bail!("{seconds} is no number of seconds");
+    }
+    step("setup", || program("bash", &[".ci/setup"], &[]))?;
+    step("hosts", || {
+        let args = ["test", "--locked", "--package", "shoalway", "--test", "overlay_hosts", "--", "--nocapture"];
+        program("cargo", &args, &[("SHOALWAY_HOSTS_SECONDS", seconds)])
+    })
 }
 
 /// Doc tests of the workspace.

@@ -8,118 +8,18 @@
     reason = "a test reads best so"
 )]
 
+#[path = "overlay/ground.rs"]
+mod ground;
+
+use ground::{BIN, Ground};
 use serde_json::Value;
-use shoalway_overlay_proto::UnixTime;
-use shoalway_overlay_proto::identity::ed25519::SecretKey;
-use shoalway_overlay_proto::identity::{DelegationTerms, Roles};
-use shoalway_overlay_proto::network::Network;
+use shoalway_overlay_proto::identity::Roles;
 use shoalway_testkit::proxy::run;
 use shoalway_testkit::real::curl;
-use shoalway_testkit::{Origin, Proxy, Reply, TempDir, TestCa, eventually, secs};
-use shoalway_types::wallet::Address;
-use shoalway_wallet::{WalletKey, to_hex};
+use shoalway_testkit::{Origin, Proxy, Reply, eventually, secs};
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-const BIN: &str = env!("CARGO_BIN_EXE_shoalway");
-const DAY: u64 = 86_400;
-
-/// What all programs of the network share: its file, the keys of its directory, an authority for their sites.
-struct Ground {
-    dir: TempDir,
-    ca: TestCa,
-    network: [u8; 32],
-}
-
-impl Ground {
-    fn new() -> Self {
-        let dir = TempDir::new();
-        let out = dir.path().display().to_string();
-        run(BIN, &dir, &["network", "new", "home", "--lab", "--out", &out]).assert_code(0);
-        let file = fs::read(dir.join("home.network.toml")).unwrap();
-        let network = *Network::begin(&file).unwrap().id();
-        Self { dir, ca: TestCa::new(), network }
-    }
-
-    /// Wallet number `n`.
-    fn wallet(n: u8) -> WalletKey {
-        WalletKey::from_secret(&[n; 32]).unwrap()
-    }
-
-    /// Writes what `shoalway key rotate` writes for a wallet.
-    fn delegate(&self, n: u8, roles: Roles) -> Address {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let terms = DelegationTerms {
-            node: Self::wallet(n).address(),
-            node_key: SecretKey::from_seed(&[n; 32]).public(),
-            roles,
-            not_before: UnixTime(now),
-            not_after: UnixTime(now + 20 * DAY),
-            serial: now,
-        };
-        let signed = Self::wallet(n).delegate(&self.network, terms).unwrap();
-        self.dir.write_private(&format!("node-{n}.delegation"), &*to_hex(&signed.encode()));
-        self.dir.write_private(&format!("node-{n}.nodekey"), &*to_hex(&[n; 32]));
-        Self::wallet(n).address()
-    }
-
-    /// `[node]` number `n` at an address, with a page of its own as its cover.
-    fn node(&self, n: u8, at: SocketAddr, lines: &str) -> String {
-        let host = format!("site{n}.example");
-        let issued = self.ca.issue(&[&host]);
-        let cover = self.dir.join(&format!("cover-{n}"));
-        fs::create_dir_all(&cover).unwrap();
-        fs::write(cover.join("index.html"), format!("page {n}")).unwrap();
-        let path = |name: &str| self.dir.join(name).display().to_string();
-        format!(
-            "[node]\nnetwork = \"{}\"\nlisten = \"{at}\"\nhost = \"{host}\"\ncover = {{ files = \"{}\" }}\n\
-             tls = {{ cert = \"{}\", key = \"{}\" }}\npath = \"/live{n}\"\ncookie = \"sid{n}\"\n\
-             wallet = \"{}\"\nca = \"{}\"\nstate = \"{}\"\npolicy = \"all\"\n{lines}\n",
-            path("home.network.toml"),
-            cover.display(),
-            issued.cert.display(),
-            issued.key.display(),
-            path(&format!("node-{n}.json")),
-            self.ca.file().display(),
-            path(&format!("state-{n}")),
-        )
-    }
-
-    /// The directory's node, which is the entry too.
-    fn directory(&self, at: SocketAddr, roll: &[Address]) -> Proxy {
-        let roll: String = roll.iter().map(|wallet| format!("{wallet}\n")).collect();
-        self.dir.write("roll", roll);
-        let (key, roll) = (self.dir.join("directory-0.key"), self.dir.join("roll"));
-        let publish =
-            format!("publish = {{ keys = [\"{}\"], roll = \"{}\" }}", key.display(), roll.display());
-        program(&self.node(1, at, &publish))
-    }
-
-    /// An exit that was invited by the directory.
-    fn exit(&self, at: SocketAddr, directory: &Proxy) -> Proxy {
-        let link = directory.command(&["share", "link", "--nodes"]);
-        let file = self.dir.write_private("directory.invite", link.assert_code(0).text());
-        program(&self.node(2, at, &format!("directory = \"{}\"", file.display())))
-    }
-
-    /// `[overlay]` of a client that was invited by the entry.
-    fn client(&self, entry: &Proxy) -> String {
-        let link = entry.command(&["share", "link"]).assert_code(0).text();
-        let (given, taken) = (self.dir.write_private("given", link), self.dir.join("home.invite"));
-        let words = ["join", &given.display().to_string(), "--out", &taken.display().to_string()];
-        let said = run(BIN, &self.dir, &words).assert_code(0).text();
-        assert!(said.contains("only a lab permits"), "{said}");
-        assert_eq!(fs::metadata(&taken).unwrap().permissions().mode() & 0o777, 0o600);
-        format!(
-            "rules = [\"overlay all\"]\n[overlay]\ninvite = \"{}\"\nca = \"{}\"\nstate = \"{}\"\n",
-            taken.display(),
-            self.ca.file().display(),
-            self.dir.join("state-client").display()
-        )
-    }
-}
 
 fn program(config: &str) -> Proxy {
     Proxy::builder(BIN).unset("proxy.listen").config(config).start()
@@ -152,8 +52,8 @@ fn a_page_comes_through_entry_and_exit_and_nothing_leaves_when_the_entry_is_down
         ground.delegate(2, Roles::EXIT | Roles::MIDDLE),
     );
     let (entry_at, exit_at) = (address(1), address(2));
-    let directory = ground.directory(entry_at, &[entry, exit]);
-    let exit_node = ground.exit(exit_at, &directory);
+    let directory = program(&ground.directory(entry_at, &[entry, exit]));
+    let exit_node = program(&ground.exit(exit_at, &directory));
     eventually(secs(30), "a snapshot with both nodes", || {
         (node(&exit_node)["directory"]["nodes"] == 2).then_some(())
     });
@@ -196,7 +96,7 @@ fn strangers_see_a_site_and_openers_that_are_none_change_nothing() {
     let ground = Ground::new();
     let entry = ground.delegate(1, Roles::ENTRY | Roles::DIRECTORY);
     let at = address(1);
-    let directory = ground.directory(at, &[entry]);
+    let directory = program(&ground.directory(at, &[entry]));
     let opener = "A".repeat(214);
     let cookie = format!("Cookie: sid1={opener}");
     for words in [&[][..], &["--http1.1"], &["-H", &cookie], &["-H", "Cookie: sid1=short"]] {
@@ -217,7 +117,7 @@ fn strangers_see_a_site_and_openers_that_are_none_change_nothing() {
 fn a_guest_who_is_revoked_is_let_in_no_more_and_a_reload_leaves_the_node_alone() {
     let ground = Ground::new();
     let entry = ground.delegate(1, Roles::ENTRY | Roles::DIRECTORY);
-    let directory = ground.directory(address(1), &[entry]);
+    let directory = program(&ground.directory(address(1), &[entry]));
     let link =
         |words: &[&str]| directory.command(&[&["share", "link"], words].concat()).assert_code(0).text();
     let (aunt, everybody) = (link(&["--guest", "aunt"]), link(&[]));

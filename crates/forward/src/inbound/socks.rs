@@ -113,6 +113,9 @@ impl Talk {
     }
 }
 
+/// User and password, as they were sent.
+type Claimed = (Rc<[u8]>, Rc<[u8]>);
+
 /// A client from its first byte to its request, and what came of it.
 pub(crate) struct Ask {
     pub(crate) shard: Rc<Shard>,
@@ -122,7 +125,7 @@ pub(crate) struct Ask {
     pub(crate) peer: SocketAddr,
     pub(crate) user: Option<Rc<str>>,
     /// User and password as they were sent, right or not: they keep flows apart.
-    pub(crate) login: Option<(Rc<[u8]>, Rc<[u8]>)>,
+    pub(crate) login: Option<Claimed>,
     admitted: Admitted,
     started: Instant,
     started_ms: u64,
