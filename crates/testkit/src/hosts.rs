@@ -52,8 +52,11 @@ impl TestHosts {
         let prefix = format!("s{:x}-{number:x}", std::process::id() & 0xf_ffff);
         let mut made = Self { prefix, hosts: Vec::new() };
         made.ip(&["netns", "add", &made.tap()]);
+        // The switch is no host: it has nothing to say.
+        let silent = "for f in all default; do echo 1 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done";
+        made.run("ip", &["netns", "exec", &made.tap(), "sh", "-c", silent]);
         made.in_tap(&["link", "add", "switch", "type", "bridge"]);
-        made.in_tap(&["link", "set", "switch", "up"]);
+        made.in_tap(&["link", "set", "switch", "multicast", "off", "up"]);
         for (index, (name, ip)) in hosts.iter().enumerate() {
             made.add(index, name, Ipv4Addr::from(*ip));
         }
@@ -94,7 +97,7 @@ impl TestHosts {
         self.ip(&[
             "link", "add", &host.port, "netns", &tap, "type", "veth", "peer", "name", &inside, "netns", space,
         ]);
-        self.in_tap(&["link", "set", &host.port, "master", "switch", "up"]);
+        self.in_tap(&["link", "set", &host.port, "multicast", "off", "master", "switch", "up"]);
         let quiet = ["learning", "flood", "mcast_flood", "bcast_flood"].map(|what| [what, "off"]).concat();
         self.run("bridge", &[&["-n", &tap, "link", "set", "dev", &host.port][..], &quiet].concat());
         let (address, mac) = (format!("{ip}/8"), mac(index));
