@@ -159,6 +159,14 @@ impl Upstream {
         }
     }
 
+    /// Closes all idle connections.
+    pub fn clear(&self, shard: &Shard) {
+        let mut idle = self.idle.borrow_mut();
+        shard.counters().upstream_idle.sub(idle.len() as u64);
+        idle.clear();
+        self.publish(&idle);
+    }
+
     fn publish(&self, idle: &[Idle]) {
         if let Some(count) = self.published.idle.get(self.shard) {
             count.store(u32::try_from(idle.len()).unwrap_or(u32::MAX), Relaxed);
@@ -259,6 +267,14 @@ impl Pool {
         });
         self.upstreams.borrow_mut().insert(key.clone(), Rc::clone(&fresh));
         fresh
+    }
+
+    /// An upstream for one client alone, which nobody else finds: its idle connections stay until they are used, or cleared
+    /// by [`Upstream::clear`].
+    #[must_use]
+    pub fn apart(shard: &Shard, key: UpstreamKey) -> Rc<Upstream> {
+        let published = Arc::new(Published { idle: Vec::new() });
+        Rc::new(Upstream { key, shard: shard.id(), keeps: true, idle: RefCell::default(), published })
     }
 
     /// An upstream for one exchange alone, whose connection is never kept.

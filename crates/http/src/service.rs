@@ -70,6 +70,19 @@ pub enum Attempt<'a> {
     Answered(ResponseView<'a>),
 }
 
+/// How a second try beside the first goes on, for [`Service::hedge_over`].
+#[derive(Clone, Copy)]
+pub enum Hedged<'a> {
+    /// The second has answered before the first, which is given up.
+    Won,
+    /// The second is given up: the first has answered, or nobody waits any more.
+    Lost,
+    /// The second came to nothing, and the first goes on.
+    Failed(&'a Failed),
+    /// The first came to nothing, and the second goes on in its place.
+    Alone(&'a Failed),
+}
+
 /// What stands behind one HTTP connection.
 pub trait Service {
     /// Decides about a request whose head is complete. Hot path.
@@ -120,6 +133,26 @@ pub trait Service {
     ) -> Option<(Rc<Upstream>, Rc<dyn Connect>)> {
         None
     }
+
+    /// After how long without a byte of an answer [`Service::hedge`] is asked, counted from the decision. The default: never.
+    /// Hot path.
+    fn hedge_after(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Another upstream that is sent the same request beside the first, whichever answers first counts. Asked at most once
+    /// of a request, while the whole of it can be sent again and nothing of an answer has come; whether the method may be
+    /// carried out twice is the service's to judge. The default: none.
+    fn hedge(
+        &mut self,
+        _shard: &Rc<Shard>,
+        _request: RequestView<'_>,
+    ) -> Option<(Rc<Upstream>, Rc<dyn Connect>)> {
+        None
+    }
+
+    /// What became of the second try. Without a word it ends with the request.
+    fn hedge_over(&mut self, _ended: Hedged<'_>) {}
 
     /// Whether uploads of up to 64 KiB are kept until the answer begins, so that they can be sent again. The default:
     /// only over a connection that was kept, since that may turn out to be dead.

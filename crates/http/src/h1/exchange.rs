@@ -6,9 +6,11 @@
 
 mod acquire;
 mod answer_head;
+mod hedge;
 mod waiting;
 
 use self::answer_head::Answered;
+use self::hedge::Hedge;
 use super::body::{BodyFlow, FlowError, Framing, Outgoing, REPLAY};
 use super::server::ServerConfig;
 use crate::answer::Answer;
@@ -97,6 +99,8 @@ pub(super) struct Exchange {
     stage: Stage,
     way: Option<Way>,
     connection: Option<UpstreamConnection>,
+    /// A second try beside this one; almost always there is none.
+    hedge: Hedge,
     /// How often it was sent anew to the upstream it is for.
     renewed: u8,
     up: BodyFlow,
@@ -136,6 +140,7 @@ impl Exchange {
             stage: Stage::Over,
             way: None,
             connection: None,
+            hedge: Hedge::default(),
             renewed: 0,
             up: idle(),
             up_out: Outgoing::default(),
@@ -174,6 +179,7 @@ impl Exchange {
         self.stage = Stage::Over;
         self.way = None;
         self.connection = None;
+        self.hedge.clear();
         self.renewed = 0;
         self.up_out.clear();
         self.down_out.clear();
@@ -238,6 +244,7 @@ impl Exchange {
             Next::Upstream { upstream, connect, line } => {
                 self.compose(around, line);
                 self.way = Some(Way { upstream, connect });
+                self.arm_hedge(around);
                 self.acquire(around, true);
             }
         }
@@ -290,6 +297,15 @@ impl Exchange {
     /// Drives the exchange. Pending leaves wakers with both peers.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, around: &mut Around<'_>) -> Poll<Ended> {
         self.count_wait();
+        loop {
+            let polled = self.poll_stage(cx, around);
+            if polled.is_ready() || !self.hedge.is_on() || !self.poll_hedge(cx, around) {
+                return polled;
+            }
+        }
+    }
+
+    fn poll_stage(&mut self, cx: &mut Context<'_>, around: &mut Around<'_>) -> Poll<Ended> {
         loop {
             match &mut self.stage {
                 Stage::Deciding(work) => {
@@ -418,6 +434,9 @@ impl Exchange {
         let ours = matches!(failure, Failed::Refused(_) | Failed::ClientTimeout | Failed::Ended);
         if ours || self.way.is_none() || !self.is_repeatable() {
             return false;
+        }
+        if self.goes_on_with_hedge(around, failure) {
+            return true;
         }
         let sent = self.up_out.sent > 0;
         let Some(view) = request_view(&self.request, around.head.as_ref(), self.head_len) else {

@@ -4,6 +4,7 @@ mod again;
 mod bodies;
 mod deadlines;
 mod filters;
+mod hedging;
 mod keeping;
 mod kit;
 mod switching;

@@ -30,6 +30,9 @@ impl Exchange {
             Some(Lost::Stale) => (self.asked.method.is_idempotent() || unsent, 1),
             None => (reused && (self.asked.method.is_idempotent() || unsent), 1),
         };
+        if nothing_read && self.goes_on_with_hedge(around, &Failed::UpstreamClosed) {
+            return;
+        }
         let again = nothing_read && safe && !self.up.gone;
         if again && self.renewed < most {
             self.renewed += 1;
@@ -70,7 +73,7 @@ impl Exchange {
     }
 }
 
-async fn open(
+pub(super) async fn open(
     shard: Rc<Shard>,
     connect: Rc<dyn Connect>,
     session: Session,

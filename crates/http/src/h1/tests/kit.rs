@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::filter::{BodyFilter, FilterFailed};
 use crate::h1::{ServerConfig, ServerConnection};
 use crate::pool::{Pool, Upstream, UpstreamKey};
-use crate::service::{Attempt, Failed, Next, Service, Settled, Tunnel};
+use crate::service::{Attempt, Failed, Hedged, Next, Service, Settled, Tunnel};
 use shoalway_net::admission::Admitted;
 use shoalway_net::connect::{
     Connect, ConnectError, ConnectErrorKind, Connected, Isolation, LocalFuture, Session,
@@ -34,6 +34,10 @@ pub(super) struct Log {
     pub(super) connects: RefCell<usize>,
     /// How many more attempts the service grants.
     pub(super) again: RefCell<usize>,
+    /// After how long the service hedges, and how often it may.
+    pub(super) hedges: Cell<Option<(Duration, usize)>>,
+    /// What became of second tries.
+    pub(super) hedged: RefCell<Vec<&'static str>>,
     /// Whether answers go through a filter.
     pub(super) filters: Cell<bool>,
     /// Counted up whenever somebody else has had a turn.
@@ -182,6 +186,29 @@ impl Service for ToOne {
         }
         *self.log.again.borrow_mut() = left - 1;
         Some((self.upstream(shard), Rc::new(Opens(Rc::clone(&self.log)))))
+    }
+
+    fn hedge_after(&self) -> Option<Duration> {
+        self.log.hedges.get().map(|(after, _)| after)
+    }
+
+    fn hedge(
+        &mut self,
+        shard: &Rc<Shard>,
+        _request: RequestView<'_>,
+    ) -> Option<(Rc<Upstream>, Rc<dyn Connect>)> {
+        let (after, left) = self.log.hedges.get()?;
+        self.log.hedges.set(Some((after, left.checked_sub(1)?)));
+        Some((self.upstream(shard), Rc::new(Opens(Rc::clone(&self.log)))))
+    }
+
+    fn hedge_over(&mut self, ended: Hedged<'_>) {
+        self.log.hedged.borrow_mut().push(match ended {
+            Hedged::Won => "won",
+            Hedged::Lost => "lost",
+            Hedged::Failed(_) => "failed",
+            Hedged::Alone(_) => "alone",
+        });
     }
 
     fn keeps_uploads(&self) -> bool {
