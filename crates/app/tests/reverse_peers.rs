@@ -76,3 +76,65 @@ fn haproxy_behind_a_stream_hears_who_the_client_is() {
         assert!(line.starts_with("PROXY TCP4 127.0.0.78 "), "{version}: {line}");
     }
 }
+
+#[test]
+fn haproxy_behind_a_site_hears_who_the_client_is() {
+    for version in ["v1", "v2"] {
+        let far = Far::listen();
+        let haproxy = Peer::haproxy("accept-proxy", far.addr(), "send-proxy", "tcp");
+        let proxy = reverse(&site(haproxy.addr(), &format!("to_proxy_protocol = \"{version}\"")));
+        let mut client = RawClient::connect_from("127.0.0.79", proxy.listening("sites.*"));
+        client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
+        let head = String::from_utf8(far.accept().read_until("\r\n\r\n")).unwrap();
+        let port = proxy.listening("sites.*").port();
+        let line = format!("PROXY TCP4 127.0.0.79 127.0.0.1 {} {port}\r\n", client.local_addr().port());
+        // HAProxy tells of the connection that the header tells it of.
+        assert!(head.starts_with(&line) && head.contains("GET / HTTP/1.1\r\n"), "{version}: {head}");
+    }
+}
+
+#[test]
+fn nginx_behind_a_site_hears_who_the_client_is() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let lines = format!(
+        "listen {port} proxy_protocol; location = /seen {{ return 200 \"$proxy_protocol_addr:$proxy_protocol_port\"; }}"
+    );
+    let _nginx = Peer::nginx("", &lines);
+    for version in ["v1", "v2"] {
+        let proxy = reverse(&site(port, &format!("to_proxy_protocol = \"{version}\"")));
+        let mut clients = ["127.0.0.80", "127.0.0.81"]
+            .map(|from| RawClient::connect_from(from, proxy.listening("sites.*")));
+        // Each connection that is kept between requests goes on speaking for its own client.
+        for _ in 0..3 {
+            for client in &mut clients {
+                client.send("GET /seen HTTP/1.1\r\nHost: app.test\r\n\r\n");
+                assert_eq!(client.read_response().text(), client.local_addr().to_string(), "{version}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_speaks_for_a_client_is_kept_for_it_and_ends_with_it() {
+    let far = Far::listen();
+    let proxy = reverse(&site(far.addr(), "to_proxy_protocol = \"v1\""));
+    let mut client = RawClient::connect_from("127.0.0.82", proxy.listening("sites.*"));
+    let request = "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n";
+    client.send(request);
+    let mut upstream = far.accept();
+    let head = String::from_utf8(upstream.read_until("\r\n\r\n")).unwrap();
+    assert!(head.starts_with("PROXY TCP4 127.0.0.82 "), "{head}");
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.read_response().status, 200);
+    client.send(request);
+    let head = String::from_utf8(upstream.read_until("\r\n\r\n")).unwrap();
+    assert!(head.contains("GET / HTTP/1.1\r\n") && !head.contains("PROXY "), "{head}");
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!((client.read_response().status, far.connections()), (200, 1));
+    drop(client);
+    upstream.expect_end_within(PATIENCE);
+    let mut other = RawClient::connect_from("127.0.0.83", proxy.listening("sites.*"));
+    other.send(request);
+    let head = String::from_utf8(far.accept().read_until("\r\n\r\n")).unwrap();
+    assert!(head.starts_with("PROXY TCP4 127.0.0.83 "), "{head}");
+}

@@ -10,10 +10,11 @@
 
 use shoalway_testkit::{
     Far, Origin, PATIENCE, Proxy, RawClient, Refusing, Reply, Response, TcpEcho, TempDir, TestCa, eventually,
+    secs,
 };
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const BIN: &str = env!("CARGO_BIN_EXE_shoalway");
 
@@ -105,7 +106,7 @@ fn requests_wait_for_their_turn_and_are_shed_when_they_have_waited_for_too_long(
     let mut first = RawClient::connect(addr);
     first.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
     assert_eq!(frozen.wait_for_requests(1).len(), 1);
-    let before = std::time::Instant::now();
+    let before = Instant::now();
     let answer = ask(addr, "GET");
     assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("5")));
     assert!(answer.header("Proxy-Status").unwrap().contains("queue_time"), "{}", answer.head);
@@ -288,4 +289,29 @@ fn upstreams_are_asked_by_grpc_whether_they_serve() {
     becomes("not_serving");
     drop(inner);
     becomes("connection_refused");
+}
+
+#[test]
+fn a_second_upstream_is_asked_where_the_first_is_slow_as_far_as_the_budget_goes() {
+    let slow = Far::listen();
+    let fast = Origin::start(Reply::ok("fast"));
+    let lines = format!(
+        "{}\nbalance = \"round-robin\"\nhedge = {{ after = \"50ms\", budget = \"1%\" }}\nretries = {{ tries = 1 }}\ntimeouts = {{ first_byte = \"2s\" }}",
+        to(&[slow.addr(), fast.addr()])
+    );
+    let proxy = reverse(&site(&lines));
+    let addr = proxy.listening("sites.*");
+    // One of two goes to the slow one first; a token is there at the start, and one comes every second.
+    let begun = Instant::now();
+    assert_eq!([ask(addr, "GET").status, ask(addr, "GET").status], [200, 200]);
+    assert!(begun.elapsed() < secs(1), "{:?}", begun.elapsed());
+    let metrics = proxy.metrics();
+    let of = |name: &str| metrics.sum(&format!("shoalway_upstream_{name}"), &[]);
+    assert_eq!(
+        (of("hedges_total").to_string(), of("hedges_won_total").to_string()),
+        ("1".into(), "1".into())
+    );
+    // What may not be carried out twice is waited for.
+    let posted = [ask(addr, "POST").status, ask(addr, "POST").status];
+    assert!(posted.contains(&504) && posted.contains(&200), "{posted:?}");
 }

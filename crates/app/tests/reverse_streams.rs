@@ -10,8 +10,9 @@
 )]
 
 use serde_json::Value;
+use shoalway_testkit::real::{Peer, curl, s_client};
 use shoalway_testkit::{
-    Far, Origin, PATIENCE, Proxy, RawClient, Refusing, Reply, TcpEcho, TestCa, UdpEcho, eventually,
+    Far, Origin, PATIENCE, Proxy, RawClient, Refusing, Reply, TcpEcho, TestCa, UdpEcho, eventually, secs,
 };
 use std::io::Read;
 use std::net::{SocketAddr, UdpSocket};
@@ -106,6 +107,52 @@ fn tls_is_passed_on_by_the_name_it_asks_for() {
         client.send(format!("GET / HTTP/1.1\r\nHost: {name}\r\n\r\n"));
         assert_eq!(client.read_response().text(), body);
     }
+}
+
+#[test]
+fn tls_ends_at_a_stream_that_has_a_certificate() {
+    let ca = TestCa::new();
+    let issued = ca.issue(&["app.test"]);
+    let nginx = Peer::nginx("inside", "");
+    let tls = format!("tls = {{ cert = \"{}\", key = \"{}\" }}", issued.cert.display(), issued.key.display());
+    let proxy = reverse(&stream(&format!("\"{}\"", nginx.addr()), &tls));
+    let addr = proxy.listening("streams.s");
+    let (to, file) = (format!("app.test:443:{}:{}", addr.ip(), addr.port()), ca.file().display().to_string());
+    let asked = curl(&["--connect-to", &to, "--cacert", &file, "https://app.test/index.html"]);
+    asked.assert_got(200, "inside");
+    // A client of another kind, which offers nothing that could be spoken inside.
+    let words = ["-quiet", "-verify_return_error", "-CAfile", &file, "-servername", "app.test"];
+    let ran =
+        s_client(addr, &words, b"GET /index.html HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n");
+    assert!(ran.text().contains("HTTP/1.1 200") && ran.text().contains("inside"), "{ran}");
+}
+
+#[test]
+fn a_stream_with_tls_asks_for_certificates_and_shows_new_ones_without_a_reload() {
+    let (old, new) = (TestCa::new(), TestCa::new());
+    let (first, second) = (old.issue(&["app.test"]), new.issue(&["app.test"]));
+    let guest = old.issue(&["guest.test"]);
+    let origin = Origin::start(Reply::ok("inside"));
+    let tls = format!(
+        "tls = {{ cert = \"{}\", key = \"{}\", client_ca = \"{}\" }}",
+        first.cert.display(),
+        first.key.display(),
+        old.file().display()
+    );
+    let proxy = reverse(&stream(&format!("\"{}\"", origin.addr()), &tls));
+    let addr = proxy.listening("streams.s");
+    let ask = |ca: &TestCa, shown: &[&str]| {
+        let to = format!("app.test:443:{}:{}", addr.ip(), addr.port());
+        let file = ca.file().display().to_string();
+        curl(&[&["--connect-to", &to, "--cacert", &file, "https://app.test/"], shown].concat())
+    };
+    let (cert, key) = (guest.cert.display().to_string(), guest.key.display().to_string());
+    let shown = ["--cert", cert.as_str(), "--key", key.as_str()];
+    ask(&old, &shown).assert_got(200, "inside");
+    assert_ne!(ask(&old, &[]).ran.code, Some(0));
+    std::fs::copy(&second.cert, &first.cert).unwrap();
+    std::fs::copy(&second.key, &first.key).unwrap();
+    eventually(secs(15), "the new certificate", || (ask(&new, &shown).http_code == 200).then_some(()));
 }
 
 #[test]

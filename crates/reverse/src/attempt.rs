@@ -6,14 +6,21 @@
 //!                       └──────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //! When nobody in the group can be picked its fallback is asked, once. One value a connection, used again for each request:
-//! nothing here allocates. No hedging: the engine has one upstream connection per exchange, and a second one beside it
-//! would have to be an engine of its own. Not here: connections (`http_gateway/backends.rs`), messages.
+//! nothing here allocates. A second try beside a slow one is in `hedging.rs`. Not here: connections
+//! (`http_gateway/backends.rs`), messages.
 
+mod hedging;
+
+pub use hedging::HedgeAfter;
+
+use self::hedging::Hedge;
 use crate::balance::{Exclude, PickKey};
 use crate::breaker::{Bound, Open, Permit};
 use crate::http_gateway::backends::{BackendOnShard, Way};
+use crate::http_gateway::told::Told;
 use crate::moment::Moment;
 use crate::retry::{Again, Ended, Tried};
+use crate::site_plan::Backend;
 use crate::upstream::{FailureKind, Outcome, Picked};
 use shoalway_http::service::Failed;
 use shoalway_net::clock;
@@ -81,11 +88,15 @@ pub struct Wanted {
 /// What the tries of one request have come to.
 #[derive(Default)]
 pub struct Attempt {
+    /// The client's connection, where endpoints are told of it.
+    told: Option<Rc<Told>>,
     backend: Option<Rc<BackendOnShard>>,
     picked: Option<Picked>,
     /// Requests and connections.
     permits: [Option<Permit>; 2],
     retrying: Option<Permit>,
+    hedge: Option<Box<Hedge>>,
+    begun: Option<Instant>,
     exclude: Exclude,
     wanted: Wanted,
     number: u8,
@@ -96,6 +107,11 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// What endpoints that want to know are told of the client's connection.
+    pub fn tell(&mut self, told: Rc<Told>) {
+        self.told = Some(told);
+    }
+
     /// The first try of a request.
     ///
     /// # Errors
@@ -109,6 +125,7 @@ impl Attempt {
         let now = clock::now();
         self.clear();
         self.wanted = wanted;
+        self.begun = Some(now);
         self.total_until = wanted.deadlines.total.map(|total| now + total);
         match self.enter(shard, backend, now) {
             Ok(way) => Ok(way),
@@ -142,13 +159,18 @@ impl Attempt {
     }
 
     fn go(&mut self, shard: &Rc<Shard>, backend: &Rc<BackendOnShard>, picked: Picked, now: Instant) -> Way {
-        let way = backend.way(shard, &picked, self.wanted.upgrade);
+        let way = self.way(shard, backend, &picked, self.wanted.upgrade);
         self.try_until = self.wanted.deadlines.per_try.map(|limit| now + limit);
         self.picked = Some(picked);
         if self.backend.as_ref().is_none_or(|before| !Rc::ptr_eq(before, backend)) {
             self.backend = Some(Rc::clone(backend));
         }
         way
+    }
+
+    fn way(&self, shard: &Rc<Shard>, backend: &Rc<BackendOnShard>, picked: &Picked, upgrade: bool) -> Way {
+        let own = self.told.as_ref().and_then(|told| told.way(backend, picked));
+        own.unwrap_or_else(|| backend.way(shard, picked, upgrade))
     }
 
     /// How long the current try may still take until its answer begins.
@@ -171,13 +193,17 @@ impl Attempt {
     /// Whether this request may be sent again with its content.
     #[must_use]
     pub fn keeps_uploads(&self) -> bool {
-        self.wanted.idempotent && self.backend.as_ref().is_some_and(|backend| backend.plan().retry.tries > 1)
+        let again = |plan: &Backend| plan.retry.tries > 1 || plan.hedge.is_some();
+        self.wanted.idempotent && self.backend.as_ref().is_some_and(|backend| again(backend.plan()))
     }
 
     /// The head of a final answer is here.
     pub fn answered(&mut self, status: u16) {
         let Some(backend) = &self.backend else { return };
         self.bad_status = backend.plan().retry.statuses.contains(status);
+        if let (Some(HedgeAfter::P95), Some(begun)) = (backend.plan().hedge, self.begun.take()) {
+            backend.upstream().took(clock::now().saturating_duration_since(begun));
+        }
         if let Some(picked) = &mut self.picked {
             picked.answered(backend.upstream().moment(clock::now()));
         }
@@ -297,6 +323,8 @@ impl Attempt {
         self.picked = None;
         self.permits = [None, None];
         self.retrying = None;
+        self.hedge = None;
+        self.begun = None;
         self.exclude = Exclude::nobody();
         self.number = 0;
         self.total_until = None;

@@ -51,7 +51,7 @@ impl Budget {
     /// A first try was made: it pays in.
     pub fn deposit(&self, config: &BudgetConfig) {
         // Shards that do this at once may pass the limit by a token each.
-        if self.balance.load(Relaxed) < i64::from(config.most) * TOKEN {
+        if config.percent > 0 && self.balance.load(Relaxed) < i64::from(config.most) * TOKEN {
             self.balance.fetch_add(i64::from(config.percent) * TOKEN / 100, Relaxed);
         }
     }

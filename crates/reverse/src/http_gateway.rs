@@ -2,7 +2,7 @@
 //!
 //! What is where: `accept.rs` takes connections (PROXY header, TLS, which HTTP), `service.rs` decides about requests and
 //! edits them, `answers.rs` makes what is answered here, `forwarding.rs` what upstreams are told, `backends.rs` and
-//! `endpoint.rs` the ways there, `tunnel.rs` what follows a change of protocol. The tries of a request are in
+//! `endpoint.rs` the ways there (`told.rs` those of one client alone), `tunnel.rs` what follows a change of protocol. The tries of a request are in
 //! [`crate::attempt`]. Not here: messages and exchanges (`http`), the plan ([`crate::site_plan`]).
 
 mod accept;
@@ -11,6 +11,7 @@ pub mod backends;
 mod endpoint;
 mod forwarding;
 mod service;
+pub mod told;
 mod tunnel;
 
 use crate::dice::Dice;

@@ -40,6 +40,7 @@ pub mod outlier;
 
 pub mod discovery;
 
+mod proxy_header;
 pub mod sni;
 pub mod stream_plan;
 pub mod tcp_gateway;

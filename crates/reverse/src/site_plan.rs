@@ -4,10 +4,12 @@
 //! [`shoalway_net::shard::Shard::set_inbound`]. Open connections find the newest one at their next request. Not here: the
 //! configuration file (`app`), carrying it out (`http_gateway`).
 
+use crate::attempt::HedgeAfter;
 use crate::http_gateway::Gateway;
 use crate::line::LineConfig;
 use crate::retry::RetryPolicy;
 use crate::routes::{FieldName, FixedAnswer, HostPattern, Hosts, PathPattern, Route, Then, ToUpstream};
+use crate::stream_plan::ProxyOut;
 use crate::tcp_gateway::gate::GateMode;
 use crate::trusted::Trusted;
 use crate::upstream::{EndpointError, EndpointSpec, Registry, Scheme, Upstream, UpstreamConfig};
@@ -44,8 +46,13 @@ pub struct Backend {
     pub protocol: Protocol,
     /// Two backends of the same number and endpoint share connections: a hash of `tls`, `tls_name` and `protocol`.
     pub identity: u64,
+    /// Whether endpoints are told by a PROXY header who is connected, of version 2 with its checksum alone. Connections then
+    /// belong to one client's connection and speak HTTP/1.1. Default: no.
+    pub proxy_out: ProxyOut,
     /// What may be tried again.
     pub retry: RetryPolicy,
+    /// When a request that is not answered is sent to another endpoint too. Default: never.
+    pub hedge: Option<HedgeAfter>,
     /// How long requests wait where a breaker lets no more through. Default: not at all.
     pub line: Option<LineConfig>,
     /// What requests are spread by, where the balancing asks for a key.
@@ -118,7 +125,9 @@ impl Backend {
             tls_name: None,
             protocol: Protocol::H1,
             identity: 0,
+            proxy_out: ProxyOut::Off,
             retry: RetryPolicy::default(),
+            hedge: None,
             line: None,
             key: Key::Chance,
             sticky: None,
@@ -209,6 +218,7 @@ pub struct SitePlan {
     settings: SiteSettings,
     hosts: Hosts,
     has_claims: bool,
+    tells: bool,
 }
 
 impl SitePlan {
@@ -226,7 +236,8 @@ impl SitePlan {
             }
         }
         let has_claims = settings.sites.iter().any(|site| site.claim.is_some());
-        Ok(Self { settings, hosts, has_claims })
+        let tells = settings.sites.iter().flat_map(|site| &site.routes).any(tells);
+        Ok(Self { settings, hosts, has_claims, tells })
     }
 
     /// The plan of `shoalway reverse --from ADDR --to URL`: every host, every path, one endpoint. `tls` is for `https`.
@@ -273,6 +284,11 @@ impl SitePlan {
         &self.hosts
     }
 
+    /// Whether any endpoint is told of connections by a PROXY header.
+    pub(crate) const fn tells(&self) -> bool {
+        self.tells
+    }
+
     /// The claim of an authority's site.
     pub(crate) fn claim_of(&self, authority: &str) -> Option<Arc<dyn Claim>> {
         if !self.has_claims {
@@ -286,5 +302,18 @@ impl SitePlan {
     #[must_use]
     pub fn on(self: &Arc<Self>, shard: &Rc<Shard>) -> Rc<dyn Inbound> {
         Gateway::new(self, shard)
+    }
+}
+
+fn tells(route: &Route) -> bool {
+    match &route.then {
+        Then::Upstream(to) => {
+            let fallback = to.backend.fallback.as_deref();
+            [Some(&*to.backend), fallback]
+                .into_iter()
+                .flatten()
+                .any(|backend| backend.proxy_out != ProxyOut::Off)
+        }
+        Then::Redirect(_) | Then::Files(_) | Then::Answer(_) => false,
     }
 }

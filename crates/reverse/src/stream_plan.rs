@@ -20,6 +20,7 @@ use shoalway_net::clock;
 use shoalway_net::dialer::Dialer;
 use shoalway_net::listener::Inbound;
 use shoalway_net::shard::Shard;
+use shoalway_net::tls_server::TlsServer;
 use shoalway_policy::{CidrSet, RateTable};
 use shoalway_wire::client_hello;
 use std::net::IpAddr;
@@ -39,6 +40,9 @@ pub struct StreamPlan {
     pub gate: GateMode,
     /// Whether connections begin with a PROXY header.
     pub proxy_in: ProxyIn,
+    /// TLS with clients, which ends here: the endpoint gets what is inside. Not together with [`Route::Sni`], which looks at
+    /// hellos of connections that stay closed; there it is not used. Default: none, what comes is carried as it is.
+    pub tls: Option<TlsServer>,
     /// Whether endpoints are told who the client is.
     pub proxy_out: ProxyOut,
     /// Deadlines and bounds.
@@ -142,6 +146,9 @@ pub struct Additions {
     pub checksum: bool,
     /// The name of the hello, where it was read before the header is sent, or that the incoming header tells.
     pub authority: bool,
+    /// Of TLS that has ended here: its version and cipher, whether the client has shown a certificate, and what was agreed to
+    /// be spoken inside (SSL and ALPN).
+    pub tls: bool,
     /// The incoming header's id of the connection, or a new one of 32 hexadecimal digits.
     pub unique_id: bool,
 }
@@ -193,6 +200,7 @@ impl StreamPlan {
             accept: AcceptMode::Lazy,
             gate: GateMode::default(),
             proxy_in: ProxyIn::Off,
+            tls: None,
             proxy_out: ProxyOut::Off,
             limits: StreamLimits::default(),
             rate: None,

@@ -4,7 +4,7 @@
 //! accept -> rate -> PROXY header -> hello -> endpoint -> PROXY header -> relay (splice)
 //!                   `-------- head.rs -'    `- link.rs    `- origin.rs   `- carry.rs
 //! ```
-//! `establish.rs` is the order of these, which the accept mode decides, and is read first. Polled and boxed until the relay
+//! TLS that ends here takes the hello's place (`terminate.rs`). `establish.rs` is the order of these, which the accept mode decides, and is read first. Polled and boxed until the relay
 //! begins, so that a stream that lasts for hours does not carry what came before. Not here: what is configured
 //! (`stream_plan.rs`), how endpoints fare (`upstream.rs`), moving bytes (`net/relay`).
 
@@ -21,6 +21,8 @@ mod carry;
 pub mod gate;
 
 mod refusal;
+
+mod terminate;
 
 use crate::dice::Dice;
 use crate::stream_plan::{Facts, ProxyIn, StreamCounters, StreamPlan};

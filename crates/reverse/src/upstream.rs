@@ -8,6 +8,7 @@
 mod change;
 mod endpoint;
 mod ewma;
+mod latency;
 mod levels;
 mod picked;
 mod registry;
@@ -33,6 +34,7 @@ use crate::outlier::OutlierConfig;
 use arc_swap::ArcSwap;
 use change::Parts;
 use registry::Group;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -54,7 +56,7 @@ pub struct UpstreamConfig {
     pub breaker: BreakerLimits,
     /// How much may be retried.
     pub retries: BudgetConfig,
-    /// How much may be hedged.
+    /// How much may be hedged. Default: nothing.
     pub hedges: BudgetConfig,
 }
 
@@ -70,7 +72,7 @@ impl UpstreamConfig {
             outlier: OutlierConfig::default(),
             breaker: BreakerLimits::default(),
             retries: BudgetConfig::RETRIES,
-            hedges: BudgetConfig::HEDGES,
+            hedges: BudgetConfig::NOTHING,
         }
     }
 }
@@ -168,6 +170,30 @@ impl Upstream {
     #[must_use = "dropped unspent, the token goes back"]
     pub fn hedge_token(&self, now: Moment) -> Option<Token> {
         self.group.hedges.withdraw(&self.config.hedges, now)
+    }
+
+    /// An answer took so long, for [`Upstream::p95`].
+    pub(crate) fn took(&self, latency: Duration) {
+        self.group.latencies.observe(latency);
+    }
+
+    /// What 95 of 100 answers are faster than; none while too few were measured, or nobody asked for it to be.
+    #[must_use]
+    pub fn p95(&self) -> Option<Duration> {
+        self.group.latencies.p95()
+    }
+
+    /// Counts a second try that begins, or that has answered first.
+    pub(crate) fn count_hedge(&self, won: bool) {
+        let [begun, first] = &self.group.hedged;
+        if won { first } else { begun }.fetch_add(1, Relaxed);
+    }
+
+    /// Second tries beside slow ones, and how many of them answered first.
+    #[must_use]
+    pub fn hedged(&self) -> (u64, u64) {
+        let [begun, first] = &self.group.hedged;
+        (begun.load(Relaxed), first.load(Relaxed))
     }
 
     /// Does what an operator asks. Drain and weight last as long as the endpoint's state, over reloads too; what was added

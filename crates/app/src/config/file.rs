@@ -15,7 +15,9 @@ mod overlay;
 mod reverse;
 mod trace;
 
-pub use bounds::{BreakerSection, OutlierSection, QueueSection, RetrySection, StreamRetrySection};
+pub use bounds::{
+    BreakerSection, HedgeSection, OutlierSection, QueueSection, RetrySection, StreamRetrySection,
+};
 pub use certificates::{AcmeSection, SiteAcmeSection, SiteTlsSection, StreamTlsSection};
 pub use compress::CompressSection;
 pub use overlay::{

@@ -212,6 +212,7 @@ mod tests {
                 "streams.NAME.listen",
                 "streams.NAME.to",
                 "streams.NAME.trusted",
+                "streams.NAME.tls.alpn",
                 "streams.NAME.sni.NAME",
                 "streams.NAME.health.status",
             ]

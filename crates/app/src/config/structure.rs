@@ -30,8 +30,6 @@ const LATER: &[&str] = &[
     "runtime.on_reload",
     "sites.NAME.accept",
     "sites.NAME.cache",
-    "sites.NAME.to_proxy_protocol",
-    "streams.NAME.tls",
 ];
 
 /// A table with this key for true or false may be written as `true` or `false`.

@@ -23,7 +23,7 @@ struct Of<C: 'static + ?Sized> {
 type OfEndpoint = dyn Fn(&Endpoint, Moment) -> u64 + Sync;
 type OfUpstream = dyn Fn(&Upstream, &UpstreamSet, Moment) -> u64 + Sync;
 
-const PER_UPSTREAM: [Of<OfUpstream>; 6] = [
+const PER_UPSTREAM: [Of<OfUpstream>; 8] = [
     Of {
         name: "shoalway_upstream_endpoints",
         kind: Kind::Gauge,
@@ -62,6 +62,18 @@ const PER_UPSTREAM: [Of<OfUpstream>; 6] = [
             let bounds = [Bound::Connections, Bound::Pending, Bound::Requests, Bound::Retries];
             bounds.iter().map(|bound| u64::from(upstream.breaker().refused(*bound))).sum()
         },
+    },
+    Of {
+        name: "shoalway_upstream_hedges_total",
+        kind: Kind::Counter,
+        help: "Requests that were sent to a second endpoint too.",
+        of: &|upstream, _, _| upstream.hedged().0,
+    },
+    Of {
+        name: "shoalway_upstream_hedges_won_total",
+        kind: Kind::Counter,
+        help: "Of those, the ones that the second endpoint answered first.",
+        of: &|upstream, _, _| upstream.hedged().1,
     },
 ];
 

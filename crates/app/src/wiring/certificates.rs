@@ -1,4 +1,4 @@
-//! Certificates of sites: one store for each listener, from files that are read again when they change, and from a keeper
+//! Certificates of sites and streams: one store for each listener, from files that are read again when they change, and from a keeper
 //! that has others by itself.
 //!
 //! ```text
@@ -13,7 +13,7 @@
 use super::{WiringError, read};
 use crate::cert::{Authority, CertKeeper, CertName, CertSettings, Staple};
 use crate::config::Settings;
-use crate::config::settings::{CertFiles, SiteCertificate, SiteSettings, SiteTls};
+use crate::config::settings::{CertFiles, SiteCertificate, SiteSettings, SiteTls, StreamSettings};
 use shoalway_net::acme_challenges::AcmeChallenges;
 use shoalway_net::certificates::{Certificate, CertificateStore};
 use shoalway_net::resolver::Resolver;
@@ -46,12 +46,18 @@ pub(super) struct SiteCertificates {
 struct Store {
     certificates: Arc<CertificateStore>,
     server: TlsServer,
-    client_ca: Option<Vec<u8>>,
-    /// Whether authorities may look at it.
-    is_checked: bool,
+    shown: Shown,
     files: Vec<OfSite>,
     read: Read,
     kept: Vec<CertName>,
+}
+
+/// What a store is made with, besides certificates.
+#[derive(Clone, PartialEq, Eq)]
+struct Shown {
+    client_ca: Option<Vec<u8>>,
+    /// What is spoken inside, and whether authorities may look.
+    alpn: Vec<Vec<u8>>,
 }
 
 /// Files of one site.
@@ -144,19 +150,54 @@ impl SiteCertificates {
         let read = read_all(&files, SystemTime::now())?;
         let client_ca = first.client_ca.as_ref().map(super::read).transpose()?;
         let is_checked = !kept.is_empty() && client_ca.is_none();
-        let alike = |old: &&Store| old.client_ca == client_ca && old.is_checked == is_checked;
+        let alpn: &[&[u8]] = if is_checked { &ALPN_AND_CHECKS } else { &ALPN };
+        let shown = Shown { client_ca, alpn: alpn.iter().map(|name| name.to_vec()).collect() };
+        self.put(listener, shown, files, read, kept).map(Some)
+    }
+
+    /// TLS of a stream's listener; none when it ends elsewhere.
+    ///
+    /// # Errors
+    /// [`WiringError`] when a certificate cannot be used.
+    pub(super) fn stream(
+        &mut self,
+        listener: &Arc<str>,
+        stream: &StreamSettings,
+    ) -> Result<Option<TlsServer>, WiringError> {
+        let Some(tls) = &stream.tls else {
+            self.stores.remove(listener);
+            return Ok(None);
+        };
+        // Whatever name is asked for: there is one certificate.
+        let files = vec![OfSite { site: "*".to_owned(), files: tls.files.clone() }];
+        let read = read_all(&files, SystemTime::now())?;
+        let client_ca = tls.client_ca.as_ref().map(super::read).transpose()?;
+        let alpn = tls.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        self.put(listener, Shown { client_ca, alpn }, files, read, Vec::new()).map(Some)
+    }
+
+    /// Keeps the store of a listener; one that is alike goes on, with its tickets.
+    fn put(
+        &mut self,
+        listener: &Arc<str>,
+        shown: Shown,
+        files: Vec<OfSite>,
+        read: Read,
+        kept: Vec<CertName>,
+    ) -> Result<TlsServer, WiringError> {
+        let alike = |old: &&Store| old.shown == shown;
         let (certificates, server) = match self.stores.get(listener).filter(alike) {
             Some(old) => (Arc::clone(&old.certificates), old.server.clone()),
             None => {
                 let store = CertificateStore::with_challenges(&[], Arc::clone(&self.challenges));
-                let alpn: &[&[u8]] = if is_checked { &ALPN_AND_CHECKS } else { &ALPN };
-                let server = TlsServer::with_store(Arc::clone(&store), client_ca.as_deref(), alpn);
+                let alpn: Vec<&[u8]> = shown.alpn.iter().map(Vec::as_slice).collect();
+                let server = TlsServer::with_store(Arc::clone(&store), shown.client_ca.as_deref(), &alpn);
                 (store, server.map_err(WiringError::SiteCertificate)?)
             }
         };
-        let store = Store { certificates, server: server.clone(), client_ca, is_checked, files, read, kept };
+        let store = Store { certificates, server: server.clone(), shown, files, read, kept };
         self.stores.insert(Arc::clone(listener), store);
-        Ok(Some(server))
+        Ok(server)
     }
 
     /// Shows what the configuration says, and keeps what it names; it takes force now.
@@ -289,8 +330,14 @@ mod tests {
         assert!(read.until.is_some() && read.complaints.is_empty());
         let certificates = CertificateStore::new(&[]);
         let server = TlsServer::with_store(Arc::clone(&certificates), None, &ALPN).unwrap();
-        let store =
-            Store { certificates, server, client_ca: None, is_checked: false, files, read, kept: Vec::new() };
+        let store = Store {
+            certificates,
+            server,
+            shown: Shown { client_ca: None, alpn: Vec::new() },
+            files,
+            read,
+            kept: Vec::new(),
+        };
         let mut all = SiteCertificates::new();
         let listener: Arc<str> = "a".into();
         all.stores.insert(Arc::clone(&listener), store);

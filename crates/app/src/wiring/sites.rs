@@ -6,7 +6,7 @@
 
 use super::certificates::SiteCertificates;
 use super::rates::RateKeeper;
-use super::streams::{Ground, believed};
+use super::streams::{Ground, believed, proxy_out};
 use super::upstreams::Maker;
 use super::{Plan, WiringError, http_limits, limits};
 use crate::config::settings::{
@@ -151,6 +151,8 @@ fn backend(
     backend.tls = maker.client(settings, backend.protocol)?;
     backend.tls_older = maker.client(settings, Protocol::H1)?;
     backend.retry = settings.bounds.retry;
+    backend.proxy_out = proxy_out(settings.header);
+    backend.hedge = settings.bounds.hedge.map(|(after, _)| after);
     backend.line = settings.bounds.line;
     backend.tls_name.clone_from(&settings.tls.sni);
     backend.identity = identity(settings);

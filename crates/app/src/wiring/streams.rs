@@ -103,13 +103,7 @@ pub(super) fn plan(
                 ProxyIn::Off
             };
             plan.tls = certificates.stream(listener, stream)?;
-            plan.proxy_out = match stream.to_proxy_protocol {
-                ProxyHeader::Off => ProxyOut::Off,
-                ProxyHeader::V1 => ProxyOut::V1,
-                ProxyHeader::V2 => {
-                    ProxyOut::V2(Additions { checksum: true, authority: true, tls: true, unique_id: false })
-                }
-            };
+            plan.proxy_out = proxy_out(stream.to_proxy_protocol);
             plan.limits = stream_limits(stream, from);
             plan.counters = counted.streams;
             plan.rate = rate;
@@ -156,6 +150,17 @@ fn accept(word: AcceptWord) -> AcceptMode {
         AcceptWord::Eager => AcceptMode::Eager,
         AcceptWord::Preconnect => AcceptMode::Preconnect(Preconnect::default()),
         AcceptWord::Defer => AcceptMode::Defer,
+    }
+}
+
+/// What upstreams are told.
+pub(super) const fn proxy_out(header: ProxyHeader) -> ProxyOut {
+    match header {
+        ProxyHeader::Off => ProxyOut::Off,
+        ProxyHeader::V1 => ProxyOut::V1,
+        ProxyHeader::V2 => {
+            ProxyOut::V2(Additions { checksum: true, authority: true, tls: true, unique_id: false })
+        }
     }
 }
 

@@ -162,6 +162,9 @@ fn config(settings: &UpstreamSettings, secret: &StickySecret) -> UpstreamConfig 
     };
     config.breaker = bounds.breaker;
     config.retries = bounds.budget;
+    if let Some((_, budget)) = bounds.hedge {
+        config.hedges = budget;
+    }
     config.outlier = bounds.outlier;
     config
 }

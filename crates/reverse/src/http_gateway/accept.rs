@@ -6,6 +6,7 @@
 
 use super::Gateway;
 use super::service::{Arrival, SiteService};
+use crate::proxy_header::{self, NoHeader};
 use shoalway_http::h1::ServerConnection;
 use shoalway_http::h2::{Form, ServerH2};
 use shoalway_http::service::Service;
@@ -16,13 +17,12 @@ use shoalway_net::listener::Accepted;
 use shoalway_net::shard::Shard;
 use shoalway_net::stream::{Io, Stream};
 use shoalway_wire::first_bytes::{Verdict, detect};
-use shoalway_wire::proxy_protocol;
+use shoalway_wire::proxy_protocol::Header;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -30,16 +30,20 @@ use tokio::time::{Instant, timeout_at};
 pub(super) fn accept(gateway: Rc<Gateway>, shard: &Rc<Shard>, accepted: Accepted) {
     let Accepted { stream, peer, admitted } = accepted;
     let settings = gateway.plan.settings();
+    // Asked of the system only where upstreams are told.
+    let local = if gateway.plan.tells() { stream.local_addr().ok() } else { None };
     if settings.proxy_protocol.is_none() && settings.tls.is_none() && !settings.http2 {
         let arrival = arrival(&gateway, peer, Transport::Plain, &admitted);
+        local.into_iter().for_each(|local| arrival.tell(shard, local));
         return serve_h1(&gateway, shard, Stream::tcp(stream), arrival, admitted);
     }
     let tasks = shard.tasks().clone();
     let shard = Rc::clone(shard);
     tasks.spawn(async move {
         let opened = Box::pin(open(&gateway, &shard, stream, peer)).await;
-        let Some(Opened { stream, peer, transport, version }) = opened else { return };
+        let Some(Opened { stream, peer, destination, transport, version }) = opened else { return };
         let arrival = arrival(&gateway, peer, transport, &admitted);
+        local.into_iter().for_each(|local| arrival.tell(&shard, destination.unwrap_or(local)));
         match version {
             Version::H1 => serve_h1(&gateway, &shard, stream, arrival, admitted),
             Version::H2 => serve_h2(gateway, &shard, stream, arrival, admitted),
@@ -62,6 +66,8 @@ enum Version {
 struct Opened {
     stream: Stream,
     peer: SocketAddr,
+    /// What the client was connected to, as its PROXY header says.
+    destination: Option<SocketAddr>,
     transport: Transport,
     version: Version,
 }
@@ -83,25 +89,28 @@ async fn open(
 ) -> Option<Opened> {
     let settings = gateway.plan.settings();
     let deadline = Instant::now() + settings.limits.head;
+    let mut destination = None;
     if let Some(senders) = &settings.proxy_protocol {
         if !senders.contains(peer.ip()) {
             tracing::debug!("a connection without the right to a PROXY header");
             return None;
         }
         let header = timeout_at(deadline, read_header(&mut tcp)).await.ok()?;
-        peer = header.ok()?.unwrap_or(peer);
+        let ends = header.ok()?;
+        peer = ends.0.unwrap_or(peer);
+        destination = ends.1;
     }
     let Some(tls) = &settings.tls else {
         let mut stream = Stream::tcp(tcp);
         let version = if settings.http2 { sniff(gateway, shard, &mut stream).await? } else { Version::H1 };
-        return Some(Opened { stream, peer, transport: Transport::Plain, version });
+        return Some(Opened { stream, peer, destination, transport: Transport::Plain, version });
     };
     match tls.accept(tcp, deadline).await {
         Ok(stream) => {
             let is_h2 = settings.http2 && stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let version = if is_h2 { Version::H2 } else { Version::H1 };
             let stream = Stream::new(Io::TlsServer(Box::new(stream)));
-            Some(Opened { stream, peer, transport: Transport::Tls, version })
+            Some(Opened { stream, peer, destination, transport: Transport::Tls, version })
         }
         Err(error) => {
             tracing::debug!(%error, "TLS handshake with a client failed");
@@ -110,29 +119,13 @@ async fn open(
     }
 }
 
-/// Reads a PROXY header. The address it speaks for, or none where the proxy speaks for itself.
-async fn read_header(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, NoHeader> {
-    let (mut header, mut seen) = (Vec::new(), [0; 1_024]);
-    loop {
-        let n = tcp.peek(&mut seen).await.map_err(|_broken| NoHeader)?;
-        let fresh = seen.get(..n).filter(|fresh| !fresh.is_empty()).ok_or(NoHeader)?;
-        let before = header.len();
-        header.extend_from_slice(fresh);
-        let (client, length) = match proxy_protocol::decode(&header).map_err(|_bad| NoHeader)? {
-            None => (None, header.len()),
-            Some((parsed, length)) => (Some(parsed.endpoints.client()), length),
-        };
-        // Taken from the socket only as far as it is the header's: what follows is the client's.
-        let due = seen.get_mut(..length.saturating_sub(before)).ok_or(NoHeader)?;
-        tcp.read_exact(due).await.map_err(|_broken| NoHeader)?;
-        if let Some(client) = client {
-            return Ok(client.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port())));
-        }
-    }
+/// Reads a PROXY header: whom it speaks for and where that one is connected; none where the proxy speaks for itself.
+async fn read_header(tcp: &mut TcpStream) -> Result<(Option<SocketAddr>, Option<SocketAddr>), NoHeader> {
+    let usual = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
+    let ends = |header: &Header<'_>| (header.endpoints.client(), header.endpoints.destination());
+    let (client, destination) = proxy_header::read(tcp, ends).await?;
+    Ok((client.map(usual), destination.map(usual)))
 }
-
-/// There is no header, or a broken one.
-struct NoHeader;
 
 /// Waits for as many bytes as tell HTTP/2 from all else, and puts them back.
 async fn sniff(gateway: &Gateway, shard: &Rc<Shard>, stream: &mut Stream) -> Option<Version> {
@@ -194,11 +187,9 @@ fn poll_verdict(
 
 fn serve_h1(gateway: &Gateway, shard: &Rc<Shard>, stream: Stream, arrival: Rc<Arrival>, admitted: Admitted) {
     let config = Rc::clone(&gateway.server);
-    let make = move || -> Box<dyn Service> {
-        Box::new(SiteService::new(arrival.gateway(), Rc::clone(&arrival)))
-    };
-    let connection =
-        ServerConnection::with_seat(Rc::clone(shard), config, stream, Box::new(make), admitted);
+    let make =
+        move || -> Box<dyn Service> { Box::new(SiteService::new(arrival.gateway(), Rc::clone(&arrival))) };
+    let connection = ServerConnection::with_seat(Rc::clone(shard), config, stream, Box::new(make), admitted);
     shard.tasks().spawn(connection);
 }
 

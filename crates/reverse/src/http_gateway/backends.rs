@@ -21,6 +21,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a try goes.
 #[derive(Clone)]
@@ -119,15 +120,29 @@ impl BackendOnShard {
         }
     }
 
+    /// How long a connection may take to be opened.
+    pub(super) const fn limit(&self) -> Duration {
+        self.net.connect
+    }
+
+    /// What makes HTTP/1.1 connections to an endpoint interchangeable.
+    pub(super) fn key(&self, key: &EndpointKey) -> UpstreamKey {
+        self.key_of(key, Version::Older)
+    }
+
     /// Idle connections to an endpoint.
     fn pool(&self, shard: &Rc<Shard>, key: &EndpointKey, version: Version) -> Rc<pool::Upstream> {
+        shard.local(Pool::default).upstream(shard, &self.key_of(key, version))
+    }
+
+    fn key_of(&self, key: &EndpointKey, version: Version) -> UpstreamKey {
         let target = match &key.address {
             Address::Net(target) => target.clone(),
             Address::Unix(_) => Target::new(Host::Ip(Ipv4Addr::UNSPECIFIED.into()), 1),
         };
         let mut way = DefaultHasher::new();
         (self.plan.identity, key, version).hash(&mut way);
-        shard.local(Pool::default).upstream(shard, &UpstreamKey { way: way.finish(), target })
+        UpstreamKey { way: way.finish(), target }
     }
 }
 

@@ -16,8 +16,9 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// A worker for one endpoint.
 pub(super) struct EndpointConnect {
@@ -25,6 +26,8 @@ pub(super) struct EndpointConnect {
     key: EndpointKey,
     tls: Option<TlsClient>,
     limit: Duration,
+    /// A PROXY header, which each connection begins with; almost always empty.
+    header: Box<[u8]>,
 }
 
 impl EndpointConnect {
@@ -35,7 +38,34 @@ impl EndpointConnect {
         tls: Option<&TlsClient>,
         limit: Duration,
     ) -> Rc<Self> {
-        Rc::new(Self { backend: Arc::clone(backend), key: key.clone(), tls: tls.cloned(), limit })
+        let header = Box::default();
+        Rc::new(Self { backend: Arc::clone(backend), key: key.clone(), tls: tls.cloned(), limit, header })
+    }
+
+    /// One whose connections speak HTTP/1.1 and begin with this header.
+    pub(super) fn told(
+        backend: &Arc<Backend>,
+        key: &EndpointKey,
+        limit: Duration,
+        header: Box<[u8]>,
+    ) -> Rc<Self> {
+        let tls = backend.tls_older.as_ref().or(backend.tls.as_ref()).cloned();
+        Rc::new(Self { backend: Arc::clone(backend), key: key.clone(), tls, limit, header })
+    }
+
+    /// Writes the header. A fresh connection takes so few bytes at once, or it is broken.
+    async fn begin(&self, io: &mut (impl AsyncWrite + Unpin), deadline: Instant) -> Result<(), ConnectError> {
+        if self.header.is_empty() {
+            return Ok(());
+        }
+        match timeout_at(deadline, io.write_all(&self.header)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                let detail = format!("the PROXY header was not taken: {error}");
+                Err(ConnectError::new(ConnectErrorKind::Reset, "connection_terminated", detail))
+            }
+            Err(_late) => Err(ConnectError::timeout(self.limit)),
+        }
     }
 
     async fn open(&self, limit: Duration) -> Result<Connected, ConnectError> {
@@ -44,7 +74,8 @@ impl EndpointConnect {
         match &self.key.address {
             Address::Unix(path) => self.open_unix(path, deadline).await,
             Address::Net(target) => {
-                let dialed = self.backend.dialer.dial_configured(target, deadline).await?;
+                let mut dialed = self.backend.dialer.dial_configured(target, deadline).await?;
+                self.begin(&mut dialed.stream, deadline).await?;
                 let stream = match self.key.scheme {
                     Scheme::Https => self.secure(&target.host, dialed.stream, deadline).await?,
                     Scheme::Http | Scheme::H2c | Scheme::Tcp | Scheme::Udp => Stream::tcp(dialed.stream),
@@ -55,7 +86,8 @@ impl EndpointConnect {
     }
 
     async fn open_unix(&self, path: &Path, deadline: Instant) -> Result<Connected, ConnectError> {
-        let stream = self.backend.dialer.dial_unix(path, deadline).await?;
+        let mut stream = self.backend.dialer.dial_unix(path, deadline).await?;
+        self.begin(&mut stream, deadline).await?;
         let addr = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         Ok(Connected::new(Stream::new(Io::Unix(stream)), addr))
     }

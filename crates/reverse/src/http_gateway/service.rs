@@ -13,6 +13,7 @@ mod learned;
 mod traced;
 
 use super::forwarding::drop_told;
+use super::told::Told;
 use super::{Gateway, RouteOnShard, answers, tunnel};
 use crate::attempt::{self, Attempt};
 use crate::files::Found;
@@ -22,7 +23,7 @@ use learned::{Learned, Lent, Spare};
 use shoalway_http::answer::Answer;
 use shoalway_http::filter::BodyFilter;
 use shoalway_http::pool::Upstream;
-use shoalway_http::service::{Attempt as Tried, Failed, Next, Service, Settled, Tunnel};
+use shoalway_http::service::{Attempt as Tried, Failed, Hedged, Next, Service, Settled, Tunnel};
 use shoalway_http::{level, loops};
 use shoalway_net::acme_challenges::AcmeChallenges;
 use shoalway_net::connect::{Connect, Isolation, Session};
@@ -50,6 +51,8 @@ pub(super) struct Arrival {
     /// Over TLS.
     pub(super) secure: bool,
     pub(super) counters: Arc<ListenerCounters>,
+    /// What upstreams are told of it by a PROXY header, where any is.
+    told: RefCell<Option<Rc<Told>>>,
     /// The plan that the last request went by.
     gateway: RefCell<Rc<Gateway>>,
     /// What streams that have ended have learned, for the next ones; none where there are no streams.
@@ -64,12 +67,23 @@ impl Arrival {
         counters: Arc<ListenerCounters>,
     ) -> Rc<Self> {
         let gateway = RefCell::new(Rc::clone(gateway));
-        Rc::new(Self { peer, secure, counters, gateway, spare: RefCell::default() })
+        let told = RefCell::default();
+        Rc::new(Self { peer, secure, counters, told, gateway, spare: RefCell::default() })
     }
 
     /// The plan to begin with.
     pub(super) fn gateway(&self) -> Rc<Gateway> {
         Rc::clone(&self.gateway.borrow())
+    }
+
+    /// It is connected to this address, which upstreams are told.
+    pub(super) fn tell(&self, shard: &Rc<Shard>, local: SocketAddr) {
+        *self.told.borrow_mut() = Some(Told::new(shard, self.peer, Some(local)));
+    }
+
+    /// What upstreams are told. That it is told at all may be newer than the connection: then they hear that it is not known.
+    fn told(&self, shard: &Rc<Shard>) -> Rc<Told> {
+        Rc::clone(self.told.borrow_mut().get_or_insert_with(|| Told::new(shard, self.peer, None)))
     }
 
     /// There are streams: they lend one another what they learn.
@@ -103,9 +117,9 @@ impl SiteService {
         Self {
             client: arrival.peer.ip(),
             learned: Lent::new(gateway, Rc::clone(&arrival)),
+            attempt: Attempt::default(),
             arrival,
             route: None,
-            attempt: Attempt::default(),
             scratch: Scratch::default(),
             in_line: None,
             found: Rc::default(),
@@ -333,6 +347,23 @@ impl Service for SiteService {
         });
         self.span_tries();
         Some((way.upstream, way.connect))
+    }
+
+    fn hedge_after(&self) -> Option<Duration> {
+        self.attempt.hedge_after()
+    }
+
+    fn hedge(
+        &mut self,
+        shard: &Rc<Shard>,
+        _request: RequestView<'_>,
+    ) -> Option<(Rc<Upstream>, Rc<dyn Connect>)> {
+        let way = self.attempt.hedge(shard)?;
+        Some((way.upstream, way.connect))
+    }
+
+    fn hedge_over(&mut self, ended: Hedged<'_>) {
+        self.attempt.hedge_over(ended);
     }
 
     fn keeps_uploads(&self) -> bool {

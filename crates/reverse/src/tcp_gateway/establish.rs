@@ -6,13 +6,15 @@
 //! | eager | while the hello is awaited; whoever speaks first decides |
 //! | defer | when the client has sent something |
 //!
+//! Where TLS ends here, its handshake stands for the hello, and what is sent is what is inside.
+//!
 //! Not here: each of the steps.
 
 use super::head::{HeadReader, Hello};
 use super::link::{Link, link};
 use super::origin::Origin;
 use super::refusal::Refusal;
-use super::{Session, TcpGateway, carry, eager};
+use super::{Session, TcpGateway, carry, eager, terminate};
 use crate::stream_plan::{AcceptMode, ProxyIn, Route};
 use crate::upstream::Upstream;
 use shoalway_net::deadline::{Deadline, Wait};
@@ -42,6 +44,9 @@ pub(super) async fn run(gateway: Rc<TcpGateway>, mut session: Session) {
 
 async fn establish(gateway: &Rc<TcpGateway>, session: &mut Session) -> Result<Link, Refusal> {
     let plan = &gateway.plan;
+    if let (Some(tls), Route::One(upstream)) = (&plan.tls, &plan.route) {
+        return terminate::terminate(gateway, session, tls, upstream).await;
+    }
     let mut reader = HeadReader::default();
     let real = Origin::real(session.facts.client);
     let waits = plan.route.reads_hello() || plan.proxy_in != ProxyIn::Off || plan.accept == AcceptMode::Defer;
@@ -135,7 +140,7 @@ pub(super) fn header(gateway: &TcpGateway, session: &Session, origin: &Origin) -
 }
 
 /// Polls until it is ready or the head's time is over.
-async fn within_head<T>(
+pub(super) async fn within_head<T>(
     deadline: &Deadline,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<T, Refusal> {

@@ -2,10 +2,11 @@
 //!
 //! Not here: reading and writing the bytes (`wire/proxy_protocol`), whose headers are believed (`stream_plan.rs`).
 
+use super::terminate::TlsFacts;
 use crate::dice::Dice;
 use crate::stream_plan::{Additions, ProxyOut};
 use shoalway_net::stream::Stream;
-use shoalway_wire::proxy_protocol::tlv::Tlv;
+use shoalway_wire::proxy_protocol::tlv::{Ssl, SslField, Tlv};
 use shoalway_wire::proxy_protocol::{Checksum, Endpoints, Header, Transport, encode_v1, encode_v2};
 use std::net::SocketAddr;
 
@@ -17,12 +18,14 @@ pub(super) struct Origin {
     destination: Option<SocketAddr>,
     authority: Option<Box<str>>,
     unique_id: Option<Box<[u8]>>,
+    /// What was agreed in TLS that has ended here.
+    pub(super) tls: Option<TlsFacts>,
 }
 
 impl Origin {
     /// As the socket has it.
     pub(super) const fn real(peer: SocketAddr) -> Self {
-        Self { client: peer, destination: None, authority: None, unique_id: None }
+        Self { client: peer, destination: None, authority: None, unique_id: None, tls: None }
     }
 
     /// As a header tells it; one that speaks for its sender, or cannot tell, means the real connection.
@@ -32,6 +35,7 @@ impl Origin {
             destination: header.endpoints.destination(),
             authority: None,
             unique_id: None,
+            tls: None,
         };
         for addition in header.tlvs.iter() {
             match addition {
@@ -72,7 +76,15 @@ impl Origin {
         let name = name.or(self.authority.as_deref()).map(Tlv::Authority);
         let name = name.filter(|_| additions.authority);
         let id = additions.unique_id.then_some(Tlv::UniqueId(id));
-        let tlvs: Vec<Tlv<'_>> = name.into_iter().chain(id).collect();
+        let tls = self.tls.as_ref().filter(|_| additions.tls);
+        let alpn = tls.and_then(|tls| tls.alpn.as_deref()).map(Tlv::Alpn);
+        let mut ssl = Vec::new();
+        if let Some(tls) = tls {
+            tls_told(tls, &mut ssl);
+        }
+        // Composed here, so it can be read; if it could not, it would be left out.
+        let ssl = Ssl::read(&ssl).ok().map(Tlv::Ssl);
+        let tlvs: Vec<Tlv<'_>> = alpn.into_iter().chain(name).chain(ssl).chain(id).collect();
         let checksum = if additions.checksum { Checksum::Crc32c } else { Checksum::Without };
         let endpoints = self.endpoints(client);
         // A name has at most 255 bytes in a header that was read, an id 128: both fit. If they did not, the addresses do.
@@ -83,6 +95,7 @@ impl Origin {
         }
     }
 
+    /// The two ends.
     fn endpoints(&self, client: &Stream) -> Endpoints<'static> {
         let asked = || client.socket().and_then(|socket| socket.local_addr().ok());
         match self.destination.or_else(asked) {
@@ -90,4 +103,16 @@ impl Origin {
             None => Endpoints::Unknown,
         }
     }
+}
+
+/// The value of the SSL addition, section 2.2.6. A client certificate that was asked for was found good, or there would be no
+/// connection.
+fn tls_told(tls: &TlsFacts, out: &mut Vec<u8>) {
+    let shown = match (tls.certificate, tls.resumed) {
+        (false, _) => 0,
+        (true, false) => Ssl::CERTIFICATE | Ssl::CERTIFICATE_IN_SESSION,
+        (true, true) => Ssl::CERTIFICATE_IN_SESSION,
+    };
+    let fields = [SslField::Version(&tls.version), SslField::Cipher(&tls.cipher)];
+    Ssl::compose(Ssl::TLS | shown, 0, &fields, out);
 }

@@ -8,6 +8,7 @@ use shoalway_net::counters::Counter;
 use shoalway_net::deadline::Expiry;
 use shoalway_net::dialer::DialError;
 use shoalway_net::shard::Shard;
+use shoalway_net::tls::TlsError;
 use shoalway_types::Failure as _;
 
 /// Why a stream came to nothing. Nothing of the client's has been sent to anybody.
@@ -25,6 +26,9 @@ pub(super) enum Refusal {
     /// What it said was wrong.
     #[error(transparent)]
     Head(HeadError),
+    /// TLS was not agreed upon.
+    #[error(transparent)]
+    Tls(TlsError),
     /// Its network, which the PROXY header has told, opens too many.
     #[error("too many new connections")]
     Rate,
@@ -50,6 +54,7 @@ impl Refusal {
             Self::HeadTimeout => "head_timeout",
             Self::Ended => "ended",
             Self::Head(error) => error.word(),
+            Self::Tls(error) => error.word(),
             Self::Rate => "rate_limited",
             Self::Unrouted => "no_route",
             Self::Breaker(Open(bound)) => bound.word(),
@@ -62,7 +67,12 @@ impl Refusal {
     pub(super) const fn resets(&self) -> bool {
         match self {
             Self::Breaker(_) | Self::NoEndpoint | Self::Dial(_) | Self::Rate => true,
-            Self::ClientGone | Self::HeadTimeout | Self::Ended | Self::Head(_) | Self::Unrouted => false,
+            Self::ClientGone
+            | Self::HeadTimeout
+            | Self::Ended
+            | Self::Head(_)
+            | Self::Tls(_)
+            | Self::Unrouted => false,
         }
     }
 
@@ -76,7 +86,7 @@ impl Refusal {
     const fn counter<'a>(&self, counters: &'a StreamCounters) -> Option<&'a Counter> {
         match self {
             Self::ClientGone | Self::Ended => None,
-            Self::HeadTimeout | Self::Head(_) => Some(&counters.bad_heads),
+            Self::HeadTimeout | Self::Head(_) | Self::Tls(_) => Some(&counters.bad_heads),
             Self::Rate => Some(&counters.rate_limited),
             Self::Unrouted => Some(&counters.unrouted),
             Self::Breaker(_) => Some(&counters.breaker_open),

@@ -11,6 +11,7 @@ mod order;
 mod preconnected;
 mod routing;
 mod sockets;
+mod terminated;
 
 use super::link::{Open, Opened};
 use super::{TcpGateway, gate};

@@ -6,12 +6,13 @@
 
 use super::change::Source;
 use super::endpoint::{EndpointKey, EndpointSpec};
+use super::latency::Latencies;
 use super::state::{Changes, EndpointState};
 use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::moment::{Epoch, Moment};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -64,6 +65,9 @@ pub(crate) struct Group {
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) retries: Arc<Budget>,
     pub(crate) hedges: Arc<Budget>,
+    /// Second tries: begun, and those that answered first.
+    pub(crate) hedged: [AtomicU64; 2],
+    pub(crate) latencies: Latencies,
     states: Mutex<HashMap<EndpointKey, Kept>>,
     /// What each source found last: what a reload begins with.
     discovered: Mutex<BTreeMap<Source, Vec<EndpointSpec>>>,
@@ -85,6 +89,8 @@ impl Group {
             breaker: Arc::default(),
             retries: Arc::new(Budget::new(now)),
             hedges: Arc::new(Budget::new(now)),
+            hedged: Default::default(),
+            latencies: Latencies::default(),
             states: Mutex::default(),
             discovered: Mutex::default(),
         }

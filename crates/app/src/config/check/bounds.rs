@@ -6,9 +6,12 @@ use super::upstreams::status_range;
 use super::{Check, unknown_word};
 use crate::config::at::{At, Many};
 use crate::config::catalogue::Code;
-use crate::config::file::{BreakerSection, OutlierSection, QueueSection, RetrySection, StreamRetrySection};
+use crate::config::file::{
+    BreakerSection, HedgeSection, OutlierSection, QueueSection, RetrySection, StreamRetrySection,
+};
 use crate::config::report::Problem;
 use crate::config::settings::Bounds;
+use shoalway_reverse::attempt::HedgeAfter;
 use shoalway_reverse::breaker::BreakerLimits;
 use shoalway_reverse::budget::BudgetConfig;
 use shoalway_reverse::line::LineConfig;
@@ -22,6 +25,7 @@ pub(super) struct Tables<'a> {
     pub(super) breaker: &'a BreakerSection,
     pub(super) queue: Option<&'a QueueSection>,
     pub(super) retries: Retries<'a>,
+    pub(super) hedge: Option<&'a HedgeSection>,
     pub(super) outliers: &'a OutlierSection,
     pub(super) panic_below: &'a At<String>,
 }
@@ -47,6 +51,7 @@ pub(super) fn bounds(tables: &Tables<'_>, check: &mut Check<'_>) -> Bounds {
         line: tables.queue.map(|queue| line(queue, tables.breaker, check)),
         retry,
         budget,
+        hedge: tables.hedge.map(|section| hedge(section, check)),
         outlier: outlier(tables.outliers, check),
         panic_below: percent("panic_below", tables.panic_below, check),
     }
@@ -90,6 +95,18 @@ fn of_site(section: &RetrySection, check: &mut Check<'_>) -> (RetryPolicy, Budge
 fn spending(budget: &At<String>, least: &At<i64>, saved: &At<i64>, check: &mut Check<'_>) -> BudgetConfig {
     let percent = check.share("budget", budget, 0..=1_000);
     BudgetConfig { percent, per_second: count(least), most: count(saved) }
+}
+
+/// When another upstream is asked too.
+fn hedge(section: &HedgeSection, check: &mut Check<'_>) -> (HedgeAfter, BudgetConfig) {
+    let HedgeSection { after, budget } = section;
+    let times = Duration::from_millis(1)..=Duration::from_mins(1);
+    let after = match after.get().trim() {
+        "p95" => HedgeAfter::P95,
+        _ => HedgeAfter::Time(check.time("after", after, times)),
+    };
+    let percent = check.share("budget", budget, 1..=100);
+    (after, BudgetConfig { percent, ..BudgetConfig::HEDGES })
 }
 
 fn kinds(words: &Many, check: &mut Check<'_>) -> RetryOn {

@@ -14,9 +14,9 @@ use crate::cert::{
 };
 use crate::config::at::{At, Many, Place};
 use crate::config::catalogue::Code;
-use crate::config::file::{AcmeSection, SiteAcmeSection, SiteSection, SiteTlsSection};
+use crate::config::file::{AcmeSection, SiteAcmeSection, SiteSection, SiteTlsSection, StreamTlsSection};
 use crate::config::report::Problem;
-use crate::config::settings::{CertFiles, SiteCertificate, SiteSettings, SiteTls};
+use crate::config::settings::{CertFiles, SiteCertificate, SiteSettings, SiteTls, StreamTls};
 use http::Uri;
 use shoalway_net::tls::Roots;
 use std::path::PathBuf;
@@ -127,6 +127,33 @@ fn from_files(tls: &SiteTlsSection, content: &mut Vec<String>, check: &mut Check
     }
     let ocsp = ocsp.as_ref().map(|at| check.path(at));
     Some(CertFiles { cert: cert.path, key: key.path, ocsp })
+}
+
+/// TLS of a stream as far as it could be checked. `content` gains what the files hold that it names.
+pub(super) fn stream(
+    section: &StreamTlsSection,
+    content: &mut Vec<String>,
+    check: &mut Check<'_>,
+) -> Option<StreamTls> {
+    let StreamTlsSection { cert, key, client_ca, alpn } = section;
+    let names = alpn.iter().flat_map(Many::items);
+    for at in names.clone() {
+        // RFC 7301 section 3.1.
+        if !(1..=255).contains(&at.get().len()) {
+            let problem = Problem::new(Code::Range, at.place(), "`alpn` names a protocol in 1 to 255 bytes");
+            check.add(problem.fix("write alpn = [\"h2\"], or leave the key out"));
+        }
+    }
+    let beside = client_ca.as_ref().or_else(|| names.clone().next());
+    let (cert, key) = certificate(cert.as_ref(), key.as_ref(), beside, check);
+    let ca = client_ca.as_ref().and_then(|at| client_authority(at, check));
+    content.extend([&cert, &key, &ca].into_iter().flatten().map(|file| file.text.clone()));
+    let (cert, key) = (cert?, key?);
+    Some(StreamTls {
+        files: CertFiles { cert: cert.path, key: key.path, ocsp: None },
+        client_ca: ca.map(|file| file.path),
+        alpn: names.map(|at| at.get().clone()).collect(),
+    })
 }
 
 fn staple(at: &At<String>, chain: &[u8], check: &mut Check<'_>) {

@@ -49,9 +49,14 @@ enum Does {
 impl Read {
     /// Whether anything is spoken to by TLS.
     pub(super) fn has_https(&self) -> bool {
+        self.found().is_some_and(Found::has_https)
+    }
+
+    /// Its upstreams.
+    pub(super) const fn found(&self) -> Option<&Found> {
         match &self.does {
-            Does::To(found) => found.has_https(),
-            Does::Itself(_) => false,
+            Does::To(found) => Some(found),
+            Does::Itself(_) => None,
         }
     }
 }

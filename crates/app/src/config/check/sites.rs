@@ -10,12 +10,13 @@ use super::upstreams::{self, Found, Kind};
 use super::{Check, compress, fallback, routes};
 use crate::config::at::{At, NOWHERE, Place};
 use crate::config::catalogue::Code;
-use crate::config::file::{GateWord, SiteSection, SiteTimeouts};
+use crate::config::file::{GateWord, ProxyHeader, SiteSection, SiteTimeouts};
 use crate::config::report::Problem;
 use crate::config::settings::{
     Fallback, Limit, SiteSettings, SiteTimes, Transport, UpstreamSettings, UpstreamTls,
 };
 use shoalway_reverse::routes::HostPattern;
+use shoalway_reverse::site_plan::Protocol;
 use shoalway_reverse::tcp_gateway::gate::GateMode;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -91,6 +92,7 @@ fn site(
             breaker: &section.breaker,
             queue: section.queue.as_ref(),
             retries: Retries::Site(&section.retries),
+            hedge: section.hedge.as_ref(),
             outliers: &section.outliers,
             panic_below: &section.panic_below,
         },
@@ -104,6 +106,13 @@ fn site(
     let fallback_https = matches!(&fallback, Some(fallback::Read::To(found)) if found.has_https());
     let has_https = fallback_https || main.has_https() || read.iter().any(routes::Read::has_https);
     let tls_out = upstreams::tls(section.upstream.as_ref(), has_https, content, check);
+    let fallback_found = match &fallback {
+        Some(fallback::Read::To(found)) => Some(found),
+        Some(fallback::Read::Answer(_)) | None => None,
+    };
+    let founds = read.iter().filter_map(routes::Read::found).chain(fallback_found).chain([&main]);
+    let shares = founds.into_iter().any(Found::has_h2c) || (has_https && tls_out.protocol != Protocol::H1);
+    can_be_told(&section.to_proxy_protocol, shares, check);
     let upstream = |name: String, found: Found, tls: &UpstreamTls| UpstreamSettings {
         name,
         endpoints: found.endpoints,
@@ -112,6 +121,7 @@ fn site(
         checks: checks.clone(),
         tls: tls.clone(),
         bounds,
+        header: *section.to_proxy_protocol.get(),
     };
     let to = (!section.to.items().is_empty()).then(|| upstream(name.to_owned(), main, &tls_out));
     let fallback = fallback.map(|read| match read {
@@ -169,6 +179,17 @@ fn listen(
         }
     }
     all
+}
+
+/// A PROXY header speaks for one client, and connections of HTTP/2 are shared by all.
+fn can_be_told(at: &At<ProxyHeader>, shares: bool, check: &mut Check<'_>) {
+    if *at.get() != ProxyHeader::Off && shares {
+        let message = "`to_proxy_protocol` does not go with HTTP/2 to upstreams";
+        let problem = Problem::new(Code::Mixed, at.place(), message);
+        let problem =
+            problem.label("the header names one client, and connections of HTTP/2 are shared by all");
+        check.add(problem.fix("write http:// for h2c://, and leave `protocol` out of `upstream`"));
+    }
 }
 
 fn needs_somewhere(name: &str, section: &SiteSection, check: &mut Check<'_>) {

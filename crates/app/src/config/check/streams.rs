@@ -2,16 +2,16 @@
 //!
 //! Not here: what they send to (`upstreams`), who listens where (`places`).
 
-use super::Check;
 use super::bounds::{self, Retries, Tables};
 use super::exits::is_usable_name;
 use super::listeners::address_text;
 use super::places::{By, Places};
 use super::sites::{gate, leads_away, site_host};
 use super::upstreams::{self, Kind};
+use super::{Check, certificates};
 use crate::config::at::{At, Many, NOWHERE, Place};
 use crate::config::catalogue::Code;
-use crate::config::file::{GateWord, ProxyHeader, StreamSection, StreamTimeouts};
+use crate::config::file::{GateWord, ProxyHeader, StreamSection, StreamTimeouts, StreamTlsSection};
 use crate::config::report::Problem;
 use crate::config::settings::{Limit, StreamSettings, StreamTimes, Transport, UpstreamSettings, UpstreamTls};
 use std::collections::BTreeMap;
@@ -21,16 +21,17 @@ use std::time::Duration;
 const MONTH: Duration = Duration::from_hours(24 * 30);
 const DATAGRAMS: &str = "udp://";
 
-/// Checks every stream.
+/// Checks every stream; `content` gains what the files hold that they name.
 pub(super) fn streams(
     sections: &BTreeMap<String, StreamSection>,
     places: &mut Places,
+    content: &mut Vec<String>,
     check: &mut Check<'_>,
 ) -> Vec<StreamSettings> {
     let mut streams = Vec::new();
     for (name, section) in sections {
         check.enter(&["streams", name]);
-        streams.push(stream(name, section, places, check));
+        streams.push(stream(name, section, places, content, check));
     }
     streams
 }
@@ -41,7 +42,13 @@ fn place_of(section: &StreamSection) -> Place {
     first.map_or(NOWHERE, At::place)
 }
 
-fn stream(name: &str, section: &StreamSection, places: &mut Places, check: &mut Check<'_>) -> StreamSettings {
+fn stream(
+    name: &str,
+    section: &StreamSection,
+    places: &mut Places,
+    content: &mut Vec<String>,
+    check: &mut Check<'_>,
+) -> StreamSettings {
     if !is_usable_name(name) {
         let problem =
             Problem::new(Code::Name, place_of(section), format!("`{name}` cannot be the name of a stream"));
@@ -59,6 +66,7 @@ fn stream(name: &str, section: &StreamSection, places: &mut Places, check: &mut 
             breaker: &section.breaker,
             queue: None,
             retries: Retries::Stream(&section.retries),
+            hedge: None,
             outliers: &section.outliers,
             panic_below: &section.panic_below,
         },
@@ -76,6 +84,7 @@ fn stream(name: &str, section: &StreamSection, places: &mut Places, check: &mut 
             checks: checks.clone(),
             tls: UpstreamTls::default(),
             bounds,
+            header: ProxyHeader::Off,
         }
     };
     let to =
@@ -100,6 +109,7 @@ fn stream(name: &str, section: &StreamSection, places: &mut Places, check: &mut 
         listen,
         to,
         sni,
+        tls: section.tls.as_ref().and_then(|tls| certificates::stream(tls, content, check)),
         timeouts: times(section.timeouts.as_ref(), check),
         rate: section.rate.as_ref().and_then(|at| check.events("rate", at)),
         proxy_protocol: *section.proxy_protocol.get(),
@@ -151,7 +161,15 @@ fn goes_together(name: &str, section: &StreamSection, transport: Transport, chec
             Problem::new(Code::Missing, place_of(section), format!("the stream `{name}` has no `to`"));
         check.add(problem.fix("write to = [\"192.0.2.21:5432\"], or `sni`"));
     }
+    let tls = section.tls.as_ref().map(|tls| place_of_tls(tls, section));
     if transport == Transport::Tcp {
+        if let (Some(place), false) = (tls, section.sni.is_empty()) {
+            let message = "`tls` opens connections, and `sni` passes them on unopened";
+            let problem = Problem::new(Code::Mixed, place, message).label("one of the two");
+            check.add(
+                problem.fix("write a stream for each, with its own `listen`; or sites, which choose by name"),
+            );
+        }
         return;
     }
     let sni = section.sni.values().flat_map(|to| to.items().iter()).next().map(At::place);
@@ -159,14 +177,25 @@ fn goes_together(name: &str, section: &StreamSection, transport: Transport, chec
     let to_header = section.to_proxy_protocol.place();
     let to_header = (*section.to_proxy_protocol.get() != ProxyHeader::Off).then_some(to_header);
     let gate = (*section.gate.get() != GateWord::Serve).then(|| section.gate.place());
-    for (key, place) in
-        [("sni", sni), ("proxy_protocol", header), ("to_proxy_protocol", to_header), ("gate", gate)]
-    {
+    for (key, place) in [
+        ("sni", sni),
+        ("tls", tls),
+        ("proxy_protocol", header),
+        ("to_proxy_protocol", to_header),
+        ("gate", gate),
+    ] {
         if let Some(place) = place {
             let message = format!("`{key}` does not go with datagrams");
             check.add(Problem::new(Code::Mixed, place, message).label("leave it out"));
         }
     }
+}
+
+/// Where a mistake in `tls` as a whole is shown.
+fn place_of_tls(tls: &StreamTlsSection, section: &StreamSection) -> Place {
+    let StreamTlsSection { cert, key, client_ca, alpn } = tls;
+    let texts = [cert, key, client_ca].into_iter().flatten().chain(alpn.iter().flat_map(Many::items));
+    texts.map(At::place).min_by_key(|place| place.start).unwrap_or_else(|| place_of(section))
 }
 
 fn times(section: Option<&StreamTimeouts>, check: &mut Check<'_>) -> StreamTimes {

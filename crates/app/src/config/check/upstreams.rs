@@ -44,6 +44,19 @@ impl Found {
     }
 }
 
+impl Found {
+    /// Whether anything is spoken to by HTTP/2 without TLS.
+    pub(super) fn has_h2c(&self) -> bool {
+        let scheme = |finder: &Finder| match finder {
+            Finder::Name { scheme, .. } | Finder::Service { scheme, .. } | Finder::File { scheme, .. } => {
+                *scheme
+            }
+        };
+        self.endpoints.iter().any(|spec| spec.key.scheme == Scheme::H2c)
+            || self.finders.iter().any(|finder| scheme(finder) == Scheme::H2c)
+    }
+}
+
 /// Which schemes upstreams may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -166,3 +166,24 @@ impl Default for QueueSection {
         Self { longest: At::default_of("1s"), target: At::default_of("50ms") }
     }
 }
+
+/// When a request that is not answered is sent to another upstream too; whichever answers first counts, and the other one is
+/// closed. Only requests that may be carried out twice, and of which the whole is here: GET, HEAD, PUT, DELETE and their like.
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HedgeSection {
+    /// How long the first is waited for: a time from 1 ms to 1 m, or `p95`, which is what 95 of 100 answers of the last
+    /// thousands were faster than; not before a hundred have come.
+    #[schemars(extend("format" = "time or p95"))]
+    pub after: At<String>,
+    /// Second requests as a share of requests, so that a slow upstream does not get its load doubled; one a second there is
+    /// whatever the share says. 1% to 100%. They count among `breaker.retries` as well.
+    #[schemars(extend("format" = "share"))]
+    pub budget: At<String>,
+}
+
+impl Default for HedgeSection {
+    fn default() -> Self {
+        Self { after: At::default_of("p95"), budget: At::default_of("5%") }
+    }
+}

@@ -115,3 +115,23 @@ pub struct SiteTlsSection {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<At<String>>,
 }
+
+/// TLS of a stream, which ends here: the upstream gets what is inside. All files are relative to the file that names them, and
+/// read again when they change.
+#[derive(Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamTlsSection {
+    /// Certificate chain (PEM), the stream's own certificate first. Required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<At<String>>,
+    /// Private key (PEM) of the certificate, readable by its owner alone. Required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<At<String>>,
+    /// Certificates (PEM) of the authorities whose client certificates are accepted. With it, clients must show one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<At<String>>,
+    /// What the upstream speaks, the best first, for clients that ask (ALPN), such as `h2` or `imap`. Clients that speak none
+    /// of it are refused. Without this key nothing is agreed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<Many>,
+}

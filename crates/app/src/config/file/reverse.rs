@@ -4,8 +4,8 @@
 //! (`check/sites`, `check/streams`).
 
 use super::{
-    At, BreakerSection, CompressSection, Many, OutlierSection, QueueSection, RetrySection, SiteAcmeSection,
-    SiteTlsSection, StreamRetrySection, StreamTlsSection,
+    At, BreakerSection, CompressSection, HedgeSection, Many, OutlierSection, QueueSection, RetrySection,
+    SiteAcmeSection, SiteTlsSection, StreamRetrySection, StreamTlsSection,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct SiteSection {
     pub queue: Option<QueueSection>,
     /// What is tried again, and how often.
     pub retries: RetrySection,
+    /// Ask a second upstream where the first is slow. Without this key none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<HedgeSection>,
     /// What becomes of new connections while none of the upstreams behind the address is well: `serve`, `refuse` or `hold`.
     /// Sites that share an address say the same.
     pub gate: At<GateWord>,
@@ -83,6 +86,9 @@ pub struct SiteSection {
     pub rate: Option<At<String>>,
     /// Whether clients (other proxies) must begin with a PROXY protocol header, version 1 or 2.
     pub proxy_protocol: At<bool>,
+    /// Version of the PROXY protocol header that connections to upstreams begin with. It names one client, so each client's
+    /// connection then has upstream connections of its own, over HTTP/1.1.
+    pub to_proxy_protocol: At<ProxyHeader>,
     /// Networks of proxies in front of this one, which are believed: their `X-Forwarded-For` fields and their PROXY headers
     /// say who the client is. Without this key nobody's fields are believed, and PROXY headers of
     /// loopback and private networks; other peers are then refused where a header is required.
@@ -105,6 +111,7 @@ impl Default for SiteSection {
             breaker: BreakerSection::default(),
             queue: None,
             retries: RetrySection::default(),
+            hedge: None,
             gate: At::default_of(GateWord::Serve),
             fallback: None,
             tls: None,
@@ -114,6 +121,7 @@ impl Default for SiteSection {
             timeouts: None,
             rate: None,
             proxy_protocol: At::default_of(false),
+            to_proxy_protocol: At::default_of(ProxyHeader::Off),
             trusted: None,
         }
     }
@@ -132,6 +140,10 @@ pub struct StreamSection {
     /// `*.example.com`, or `*` for all others, names that are missing included.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sni: BTreeMap<String, Many>,
+    /// TLS with clients, which ends here. Without this key connections are carried as they are. Not together with `sni`, which
+    /// passes TLS on unopened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<StreamTlsSection>,
     /// How connections are shared: `p2c`, `round-robin`, `weighted`, `least-conn`, or `hash:client`.
     pub balance: At<String>,
     /// How long an upstream that joins or comes back works up to its full share. 0 s to 1 h.
@@ -178,6 +190,7 @@ impl Default for StreamSection {
             listen: Many::default(),
             to: Many::default(),
             sni: BTreeMap::new(),
+            tls: None,
             balance: At::default_of("p2c"),
             slow_start: At::default_of("0s"),
             health: None,

@@ -6,6 +6,7 @@
 use crate::cert::{Authority, CertName};
 use crate::config::file::{AcceptMode, ProxyHeader};
 use shoalway_policy::{Cidr, Rate};
+use shoalway_reverse::attempt::HedgeAfter;
 use shoalway_reverse::balance::Algorithm;
 use shoalway_reverse::breaker::BreakerLimits;
 use shoalway_reverse::budget::BudgetConfig;
@@ -67,6 +68,17 @@ pub struct SiteTls {
     pub client_ca: Option<PathBuf>,
 }
 
+/// TLS of a stream.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StreamTls {
+    /// What is shown.
+    pub files: CertFiles,
+    /// Authorities for client certificates, which are then required.
+    pub client_ca: Option<PathBuf>,
+    /// What is spoken inside, best first; empty: nothing is agreed.
+    pub alpn: Vec<String>,
+}
+
 /// Where a site's certificate comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SiteCertificate {
@@ -125,6 +137,8 @@ pub struct UpstreamSettings {
     pub tls: UpstreamTls,
     /// Bounds and second chances.
     pub bounds: Bounds,
+    /// The header that connections of a site begin with; those of a stream have it in [`StreamSettings`].
+    pub header: ProxyHeader,
 }
 
 /// How much may be under way, what is tried again, who is put aside.
@@ -138,6 +152,8 @@ pub struct Bounds {
     pub retry: RetryPolicy,
     /// How much of that.
     pub budget: BudgetConfig,
+    /// When another is asked too, and how often; none: never.
+    pub hedge: Option<(HedgeAfter, BudgetConfig)>,
     /// Who is put aside.
     pub outlier: OutlierConfig,
     /// With fewer healthy, health is not believed.
@@ -260,6 +276,8 @@ pub struct StreamSettings {
     pub to: Option<UpstreamSettings>,
     /// Upstreams by the name a TLS client asks for.
     pub sni: Vec<(HostPattern, UpstreamSettings)>,
+    /// TLS with clients, which ends here; never together with `sni`.
+    pub tls: Option<StreamTls>,
     /// Times.
     pub timeouts: StreamTimes,
     /// Most connections one client network may open.

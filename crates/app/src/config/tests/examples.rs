@@ -91,7 +91,7 @@ fn every_choice_and_example_of_the_full_file_is_accepted() {
     let loaded = load_with(&text, &[], files);
     let loaded = loaded.unwrap_or_else(|report| panic!("{}", report.to_text(Ending::Check)));
     let settings = &loaded.settings;
-    assert_eq!((settings.exits.len(), settings.sites.len(), settings.streams.len()), (1, 3, 2));
+    assert_eq!((settings.exits.len(), settings.sites.len(), settings.streams.len()), (1, 3, 3));
     for (path, shape) in Shape::of_file().paths() {
         let Kind::Choice(words) = &shape.kind else { continue };
         for (word, meaning) in words {

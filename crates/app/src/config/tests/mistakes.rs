@@ -144,6 +144,14 @@ const STREAM: &str = "version = 1\n[streams.a]\nlisten = \"127.0.0.1:8080\"\n";
 const SITES: &[(&str, &[&str])] = &[
     ("", &["C016 3:10"]),
     ("to = \"http://192.0.2.1\"\n", &[]),
+    ("to = \"http://192.0.2.1\"\nhedge = { after = \"p95\" }\n", &[]),
+    ("to = \"http://192.0.2.1\"\nhedge = { after = \"2m\", budget = \"0%\" }\n", &["C019 5:19", "C019 5:34"]),
+    ("to = \"https://192.0.2.1\"\nto_proxy_protocol = \"v2\"\n", &[]),
+    ("to = \"h2c://192.0.2.1\"\nto_proxy_protocol = \"v1\"\n", &["C056 5:21"]),
+    (
+        "to = \"https://192.0.2.1\"\nto_proxy_protocol = \"v2\"\nupstream = { protocol = \"auto\" }\n",
+        &["C056 5:21"],
+    ),
     ("to = \"192.0.2.1:80\"\n", &["C048 4:6"]),
     ("to = [\"http://192.0.2.1\", \"ftp://192.0.2.1\"]\n", &["C048 4:27"]),
     ("to = \"http://192.0.2.1/app\"\n", &["C048 4:6"]),
@@ -253,7 +261,15 @@ const STREAMS: &[(&str, &[&str])] = &[
     ("sni = { \"a b\" = \"192.0.2.1:443\" }\n", &["C047 4:17"]),
     ("to = \"192.0.2.1:1\"\nbalance = \"hash:uri\"\n", &["C014 5:11"]),
     ("to = \"192.0.2.1:1\"\nretries = { status = \"503\" }\n", &["C012 5:13"]),
-    ("to = \"192.0.2.1:1\"\ntls = { cert = \"proxy.pem\" }\n", &["C015 5:1"]),
+    ("to = \"192.0.2.1:1\"\ntls = { cert = \"proxy.pem\" }\n", &["C016 5:16"]),
+    (
+        "to = \"192.0.2.1:1\"\ntls = { cert = \"proxy.pem\", key = \"proxy.key\", alpn = [\"h2\", \"\"] }\n",
+        &["C019 5:62"],
+    ),
+    (
+        "sni = { \"*\" = \"192.0.2.1:443\" }\ntls = { cert = \"proxy.pem\", key = \"proxy.key\" }\n",
+        &["C056 5:16"],
+    ),
     (
         "to = \"192.0.2.1:1\"\n[streams.\"b c\"]\nlisten = \"127.0.0.1:8081\"\nto = \"192.0.2.1:1\"\n",
         &["C036 6:10"],

@@ -11,6 +11,7 @@ use crate::http_gateway::{RouteOnShard, answers};
 use crate::line::LineConfig;
 use crate::routes::{Redirect, Route, Then, ToUpstream, see};
 use crate::site_plan::Key;
+use crate::stream_plan::ProxyOut;
 use crate::upstream::Upstream;
 use shoalway_http::answer::Answer;
 use shoalway_http::level;
@@ -84,6 +85,9 @@ impl SiteService {
         to: &ToUpstream,
         backend: &Rc<BackendOnShard>,
     ) -> Next {
+        if to.backend.proxy_out != ProxyOut::Off {
+            self.attempt.tell(self.arrival.told(shard));
+        }
         let key = self.pick_key(request, to);
         self.learned.choice.sticky = key.sticky;
         let deadlines = Deadlines { total: to.total, per_try: to.per_try };

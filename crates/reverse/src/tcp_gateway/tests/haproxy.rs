@@ -79,7 +79,7 @@ fn headers_that_haproxy_sends_tell_the_client() {
 #[test]
 fn haproxy_believes_the_headers_that_we_send() {
     Shard::test_in_real_time(async |shard| {
-        let all = Additions { checksum: true, authority: true, unique_id: true };
+        let all = Additions { checksum: true, authority: true, tls: true, unique_id: true };
         for out in [ProxyOut::V1, ProxyOut::V2(Additions::default()), ProxyOut::V2(all)] {
             let world = World::new(&shard);
             let port = free_port();

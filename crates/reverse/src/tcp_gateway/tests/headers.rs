@@ -99,7 +99,7 @@ fn an_endpoint_is_told_by_a_line() {
 fn an_endpoint_is_told_by_a_binary_header_with_what_is_known() {
     Shard::test(async |shard| {
         let world = World::new(&shard);
-        let all = Additions { checksum: true, authority: true, unique_id: true };
+        let all = Additions { checksum: true, authority: true, tls: true, unique_id: true };
         let started = started(&world, |plan| {
             plan.proxy_out = ProxyOut::V2(all);
             let app = plan.route.unseen().unwrap();
