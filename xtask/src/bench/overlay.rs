@@ -128,7 +128,7 @@ const fn hops(peer: Peer) -> u32 {
 }
 
 /// How long a network may take until it carries the first bytes; Tor's needs a consensus, ours a snapshot.
-const BOOTSTRAP: Duration = Duration::from_secs(40);
+const BOOTSTRAP: Duration = Duration::from_secs(60);
 
 impl Bench {
     /// Starts all processes of `peer` and waits until bytes pass through them.

@@ -100,7 +100,8 @@ fn signal(pids: &[i32], signal: Signal) {
     }
 }
 
-fn is_running(pid: i32) -> bool {
+/// Whether a process is there and has not ended; one that nobody has waited for yet has ended.
+pub(super) fn is_running(pid: i32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z')))
 }

@@ -162,7 +162,7 @@ impl Running {
     /// Starts `command` in `site` on the proxy's core and waits until `door` listens.
     ///
     /// # Errors
-    /// When it cannot be started, ends, or does not listen within 10 s; with the last it said.
+    /// When it cannot be started, ends, or does not listen within [`LISTENS`]; with the last it said.
     pub(super) fn start(mut command: Command, site: Site, door: Door, cores: &Cores) -> Result<Self> {
         let child = spawn(&mut command, &site, cores)?;
         let mut running = Self { child, site, leash: None };
@@ -189,7 +189,7 @@ impl Running {
     }
 
     fn wait_for(&mut self, at: SocketAddrV4, pause: Duration) -> Result<()> {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + LISTENS;
         while Instant::now() < until {
             if TcpStream::connect(at).is_ok() {
                 return Ok(());
@@ -199,7 +199,7 @@ impl Running {
             }
             sleep(pause);
         }
-        bail!("does not listen on {at} after 10 s: {}", self.last_words());
+        bail!("does not listen on {at} after {} s: {}", LISTENS.as_secs(), self.last_words());
     }
 
     /// Where `door` listens.
@@ -278,6 +278,8 @@ pub(super) fn free_port() -> Result<u16> {
     }
 }
 
+/// How long a peer may take until it listens; a network has to find itself first.
+const LISTENS: Duration = Duration::from_secs(60);
 const FIRST_PORT: u16 = 21_000;
 const LAST_PORT: u16 = 32_000;
 static NEXT_PORT: AtomicU16 = AtomicU16::new(FIRST_PORT);

@@ -33,6 +33,7 @@ const REST: Duration = Duration::from_secs(2);
 /// When ours does not come up or the load fails.
 pub(super) fn run(bench: &Bench, origin: &Origin) -> Result<()> {
     let running = bench.start(Peer::Shoalway, &Manner::COLD, origin)?;
+    let none = resident(&running, "entry")?;
     let first = hold(bench, &running, origin, FIRST)?;
     let (before, exit_before) = (resident(&running, "entry")?, resident(&running, "exit")?);
     let second = hold(bench, &running, origin, CLIENT - FIRST)?;
@@ -52,6 +53,8 @@ pub(super) fn run(bench: &Bench, origin: &Origin) -> Result<()> {
         TARGETS.0,
         said(circuit <= TARGETS.0)
     );
+    let whole = (entry - none) / all as f64;
+    println!("| the same with what comes once, from the first circuit on | {whole:.1} KiB | |");
     println!("| growth of the exit per circuit with a tunnel | {:.1} KiB | |", (exit - exit_before) / count);
     println!(
         "| client with {CLIENT} circuits, resident | {megabytes:.1} MB | target {} MB: {} |",

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::certificate::HOST;
+use super::super::certificate::{Certificate, HOST};
 use super::super::load::OriginPorts;
 use super::super::peer::Peer;
 use super::super::site::{Site, free_port};
@@ -48,9 +48,25 @@ impl Manner {
 /// # Errors
 /// When a file cannot be written, or one of our commands fails; with what it said.
 pub(super) fn prepare(bench: &Bench, manner: &Manner, origin: OriginPorts) -> Result<(Site, Vec<Member>)> {
+    let site = site(&bench.certificate, manner, origin)?;
+    let program = bench.run.programs.ours();
+    found(&Operator { program: &program, dir: &site.dir })?;
+    let program = program.display().to_string();
+    // The exit is known a moment after the entry is; a client that asks before then asks again only after an hour.
+    let member = |(name, after): (&'static str, u32)| {
+        let config = site.dir.join(name).with_extension("toml").display().to_string();
+        let command = vec![program.clone(), "run".to_owned(), "-c".to_owned(), config];
+        Member { name, command, after }
+    };
+    let members = [("entry", 0), ("exit", 1), ("client", 5)].map(member).into();
+    Ok((site, members))
+}
+
+/// The directory with the configurations alone.
+fn site(certificate: &Certificate, manner: &Manner, origin: OriginPorts) -> Result<Site> {
     let listen = free_port()?;
     let by = manner.by.unwrap_or(Detour { from: listen, to: listen });
-    let mut words = bench.certificate.words().to_vec();
+    let mut words = certificate.words().to_vec();
     words.extend([
         ("HOST", HOST.to_owned()),
         ("ENTRY_PORT", by.to.to_string()),
@@ -68,17 +84,7 @@ pub(super) fn prepare(bench: &Bench, manner: &Manner, origin: OriginPorts) -> Re
     let site = Site::prepare(Peer::Shoalway.name(), &templates, origin, &words)?;
     // Keys lie here, and nobody gives up root.
     fs::set_permissions(&site.dir, Permissions::from_mode(0o700))?;
-    let program = bench.run.programs.ours();
-    found(&Operator { program: &program, dir: &site.dir })?;
-    let program = program.display().to_string();
-    // The exit is known a moment after the entry is; a client that asks before then asks again only after an hour.
-    let member = |(name, after): (&'static str, u32)| {
-        let config = site.dir.join(name).with_extension("toml").display().to_string();
-        let command = vec![program.clone(), "run".to_owned(), "-c".to_owned(), config];
-        Member { name, command, after }
-    };
-    let members = [("entry", 0), ("exit", 1), ("client", 5)].map(member).into();
-    Ok((site, members))
+    Ok(site)
 }
 
 /// Whoever sets the network up.
@@ -125,5 +131,21 @@ impl Operator<'_> {
         let mut file =
             options.write(true).create(true).truncate(true).mode(0o600).open(self.dir.join(name))?;
         Ok(file.write_all(text.as_bytes())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_of_a_template_stays_unfilled() {
+        let origin = OriginPorts { http: 1, echo: 2, source: 3 };
+        let certificate = Certificate::make().expect("openssl");
+        let site = site(&certificate, &Manner::COLD, origin).expect("templates are there");
+        for name in ["entry.toml", "exit.toml", "client.toml"] {
+            let text = fs::read_to_string(site.dir.join(name)).expect("written");
+            assert!(!text.contains('@'), "{name}: {text}");
+        }
     }
 }

@@ -21,6 +21,9 @@ use super::fleet::Member;
 const RELAYS: [(&str, &str, &str); 3] =
     [("1", "relay1", "relay1.conf"), ("2", "relay2", "relay2.conf"), ("3", "relay3", "relay3.conf")];
 
+/// Seconds until there is a consensus with all three: the first one may lack a relay that was slow, the second one comes 20 s later.
+const UNTIL_CONSENSUS: u32 = 32;
+
 /// The ports of a relay.
 struct Ports {
     relay: u16,
@@ -43,9 +46,9 @@ pub(super) fn prepare(origin: OriginPorts) -> Result<(Site, Vec<Member>)> {
     site.write(&[("overlay-tor-common.conf", "common")], &[("AUTHORITIES", authorities)])?;
     let common = ("TOR_COMMON", fs::read_to_string(site.dir.join("common"))?);
     let tor = tor.display().to_string();
-    let member = |name, file: &str| Member {
+    let member = |name, file: &str, after| Member {
         name,
-        after: 0,
+        after,
         command: vec![tor.clone(), "-f".to_owned(), site.dir.join(file).display().to_string()],
     };
     let mut members = Vec::new();
@@ -57,10 +60,10 @@ pub(super) fn prepare(origin: OriginPorts) -> Result<(Site, Vec<Member>)> {
             ("DIR_PORT", ports.directory.to_string()),
         ];
         site.write(&[("overlay-tor-relay.conf", file)], &words)?;
-        members.push(member(name, file));
+        members.push(member(name, file, 0));
     }
     site.write(&[("overlay-tor-client.conf", "client.conf")], &[common])?;
-    members.push(member("client", "client.conf"));
+    members.push(member("client", "client.conf", UNTIL_CONSENSUS));
     Ok((site, members))
 }
 
