@@ -40,7 +40,7 @@ use town::{Town, Wants};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Circuits that are made at once: a link's burst is 128.
-const CIRCUITS: usize = 60;
+const CIRCUITS: usize = 40;
 /// Circuits of a person.
 const UNITS: usize = 64;
 
@@ -92,13 +92,13 @@ async fn idle_circuit(shard: &Rc<Shard>) -> usize {
     let circuits = make(&bodies[20..]);
     until("all are answered", || count.created.get() == CIRCUITS + 20).await;
     // ACKs are out and nothing is kept to be sent again.
-    shard.pass(std::time::Duration::from_millis(1_500)).await;
+    shard.pass(std::time::Duration::from_millis(1_100)).await;
     assert_eq!(count.destroyed.get(), 0);
     let grown = held(&region) / CIRCUITS;
     // What they give back when they end, in case something else was given back while they were made.
     let region = Region::new(ALLOCATOR);
     circuits.iter().for_each(|circ| raw.link.destroy(*circ, Code::Done));
-    shard.pass(std::time::Duration::from_millis(1_500)).await;
+    shard.pass(std::time::Duration::from_millis(1_100)).await;
     let change = region.change();
     let given_back = change.bytes_deallocated.saturating_sub(change.bytes_allocated) / CIRCUITS;
     println!("an idle circuit takes {grown} bytes and gives {given_back} back");

@@ -218,7 +218,8 @@ impl Home {
         let answer = tokio::select! {
             biased;
             answer = told => match answer.unwrap_or(Err(Code::LinkLost)) {
-                Err(Code::LinkLost) if !link.handle.is_standing() => return Err(NoCircuit::Cut),
+                // The entry is leaving or gone: what it says then is no word about the exit.
+                Err(_) if !link.is_usable() => return Err(NoCircuit::Cut),
                 answer => answer.map_err(NoCircuit::Refused)?,
             },
             () = fallen => return Err(NoCircuit::Cut),

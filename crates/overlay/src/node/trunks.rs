@@ -49,7 +49,7 @@ impl Trunks {
     /// A trunk that stands.
     pub(super) fn standing(&self, to: Address) -> Option<Rc<LinkHandle>> {
         match self.0.borrow().get(&to) {
-            Some(Trunk::Standing(link)) if !link.has_ended() => Some(Rc::clone(link)),
+            Some(Trunk::Standing(link)) if link.is_standing() && !link.is_leaving() => Some(Rc::clone(link)),
             Some(Trunk::Standing(_) | Trunk::Dialling(_) | Trunk::Failed(_)) | None => None,
         }
     }

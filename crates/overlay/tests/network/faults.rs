@@ -81,7 +81,9 @@ fn a_cut_in_the_middle_of_a_transfer_loses_nothing_in_either_direction() {
         let (street, seen) = (&town.entry().street, origin.seen());
         let cutting = async {
             for part in 1..=3 {
-                until("a part has passed", || seen.bytes.get() > part * 600_000).await;
+                let passed = || seen.bytes.get() > part * 600_000;
+                until("a part has passed", || passed() && street.came() == part && street.standing() == 1)
+                    .await;
                 street.cut();
             }
         };

@@ -2,7 +2,7 @@
 //! shard leave by the links of the other.
 
 use crate::origins::{Origin, ask, echo, hello, noise, soon, until};
-use crate::town::{Town, Wants, serve};
+use crate::town::{Town, TownNode, Wants, serve};
 use shoalway_net::blocking::Blocking;
 use shoalway_net::fleet::{Fleet, FleetConfig, Message};
 use shoalway_net::limits::Limits;
@@ -32,19 +32,25 @@ fn on_two_shards<F: Future<Output = ()> + 'static>(test: impl FnOnce(Rc<Shard>) 
     assert!(passed, "the reason stands above");
 }
 
+/// Serves a node on the second shard too, and says where.
+fn also_on_the_other_shard(shard: &Rc<Shard>, node: &TownNode) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (tls, sni, door) = (node.tls.clone(), node.endpoint.sni.clone(), Arc::clone(&node.door));
+    let work = Message::Apply(Box::new(move |other| {
+        serve(other, TcpListener::from_std(listener).unwrap(), tls, sni, door);
+    }));
+    assert!(shard.fleet().send(1, work).is_ok());
+    addr
+}
+
 #[test]
 fn a_session_goes_on_although_its_new_connection_came_in_on_another_shard() {
     on_two_shards(async |shard| {
         let town = Town::build(&shard, &Wants::default()).await;
         let entry = town.entry();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let elsewhere: SocketAddr = listener.local_addr().unwrap();
-        let (tls, sni, door) = (entry.tls.clone(), entry.endpoint.sni.clone(), Arc::clone(&entry.door));
-        let work = Message::Apply(Box::new(move |other| {
-            serve(other, TcpListener::from_std(listener).unwrap(), tls, sni, door);
-        }));
-        assert!(shard.fleet().send(1, work).is_ok());
+        let elsewhere = also_on_the_other_shard(&shard, entry);
         let origin = Origin::echo().await;
         let mut stream = soon(town.connect(&origin.target(), "one")).await.unwrap();
         hello(&mut stream).await;
@@ -87,4 +93,43 @@ fn flows_of_another_shard_leave_by_the_links_of_the_home() {
         assert_eq!(soon(told.recv()).await, Some(Some("connection_refused")));
         assert_eq!(town.circuits(), 1, "two ports of one host are one unit");
     });
+}
+
+#[test]
+fn an_entry_that_is_drained_says_so_and_new_flows_go_elsewhere_while_old_ones_go_on() {
+    on_two_shards(async |shard| {
+        let town = Town::build(&shard, &Wants { entries: 2, ..Wants::default() }).await;
+        // Both entries serve on the other shard; when that is drained, the one that was not used is at home here again.
+        for entry in &town.nodes[..2] {
+            entry.street.lead_to(also_on_the_other_shard(&shard, entry));
+        }
+        let origin = Origin::echo().await;
+        let mut stream = soon(town.connect(&origin.target(), "one")).await.unwrap();
+        hello(&mut stream).await;
+        let used = town.nodes[..2].iter().position(|entry| entry.street.standing() > 0).unwrap();
+        let other = &town.nodes[1 - used];
+        other.street.lead_to(also_on_the_first_shard(&shard, other));
+        assert!(shard.fleet().send(1, Message::Apply(Box::new(|other| other.drain()))).is_ok());
+        let left = || other.street.came() > 0;
+        let moved = async {
+            while !left() {
+                let mut next = soon(town.connect(&origin.target(), "two")).await.unwrap();
+                hello(&mut next).await;
+            }
+        };
+        soon(moved).await;
+        ask(&mut stream, b"the old one goes on").await;
+        let mut next = soon(town.connect(&origin.target(), "two")).await.unwrap();
+        hello(&mut next).await;
+    });
+}
+
+/// Serves a node on this shard, and says where.
+fn also_on_the_first_shard(shard: &Rc<Shard>, node: &TownNode) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let listener = TcpListener::from_std(listener).unwrap();
+    serve(shard, listener, node.tls.clone(), node.endpoint.sni.clone(), Arc::clone(&node.door));
+    addr
 }

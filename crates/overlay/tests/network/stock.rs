@@ -7,7 +7,7 @@ use shoalway_overlay::client::home::Home;
 use std::time::{Duration, Instant};
 
 /// One way to the entry.
-const WAY: Duration = Duration::from_millis(150);
+const WAY: Duration = Duration::from_millis(90);
 
 #[test]
 fn a_flow_on_a_circuit_in_stock_adds_no_round_trip() {
