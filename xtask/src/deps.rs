@@ -23,11 +23,7 @@ const EDGES: &[Edges] = &[
     Edges { package: "shoalway-wire", links: &["shoalway-types"], tests: &[] },
     Edges { package: "shoalway-policy", links: &["shoalway-types"], tests: &[] },
     Edges { package: "shoalway-overlay-proto", links: &["shoalway-types"], tests: &[] },
-    Edges {
-        package: "shoalway-wallet",
-        links: &["shoalway-types", "shoalway-overlay-proto"],
-        tests: &[],
-    },
+    Edges { package: "shoalway-wallet", links: &["shoalway-types", "shoalway-overlay-proto"], tests: &[] },
     Edges {
         package: "shoalway-net",
         links: &["shoalway-types", "shoalway-wire", "shoalway-policy"],

@@ -35,7 +35,8 @@ pub(crate) fn hosts(seconds: &str) -> Result<()> {
     }
     step("setup", || program("bash", &[".ci/setup"], &[]))?;
     step("hosts", || {
-        let args = ["test", "--locked", "--package", "shoalway", "--test", "overlay_hosts", "--", "--nocapture"];
+        let args =
+            ["test", "--locked", "--package", "shoalway", "--test", "overlay_hosts", "--", "--nocapture"];
         program("cargo", &args, &[("SHOALWAY_HOSTS_SECONDS", seconds)])
     })
 }

@@ -220,8 +220,6 @@ fn within<N: Copy + PartialOrd + From<u8>>(number: N, most: N, field: &'static s
 }
 
 #[cfg(test)]
-mod secrecy;
-#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod vectors;

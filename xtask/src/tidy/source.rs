@@ -110,7 +110,9 @@ fn tests_from(path: &std::path::Path, code: &str) -> usize {
     let mut lines = code.lines().enumerate().peekable();
     while let Some((at, line)) = lines.next() {
         let next = lines.peek().map_or("", |(_, next)| next.trim_start());
-        if line.trim() == "#[cfg(test)]" && (next.starts_with("mod ") || next.starts_with("#[")) {
+        if line.trim() == "#[cfg(test)]"
+            && (next.starts_with("mod ") || next.starts_with("pub(crate) mod ") || next.starts_with("#["))
+        {
             return at + 1;
         }
     }

@@ -1,5 +1,7 @@
 //! Whole paths from CREATE to records, what each hop refuses, and that nothing that was changed opens.
 
+mod secrecy;
+
 use super::client::PendingCircuit;
 use super::hop::{HopRoles, Neighbour};
 use super::*;

@@ -101,9 +101,10 @@ pub(crate) async fn soon<F: Future>(work: F) -> F::Output {
 
 /// Waits until something holds.
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let mut often = tokio::time::interval(Duration::from_millis(5));
     let waiting = async {
         while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            often.tick().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
@@ -167,7 +168,9 @@ impl Clock {
             left -= step;
             tokio::time::advance(step).await;
             // What that began has to do with sockets, which take real time.
-            tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(2))).await.unwrap();
+            tokio::task::spawn_blocking(|| std::thread::park_timeout(Duration::from_millis(2)))
+                .await
+                .unwrap();
         }
     }
 }

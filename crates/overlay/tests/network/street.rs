@@ -124,7 +124,7 @@ impl State {
                     let Ok(count @ 1..) = read else { ended = true; continue };
                     under_way.push_back((Instant::now() + self.delay, buffer[..count].to_vec()));
                 }
-                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                () = at(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     while self.frozen.get() {
                         self.thaw.notified().await;
                     }
@@ -137,4 +137,9 @@ impl State {
         }
         drop(to.shutdown().await);
     }
+}
+
+/// Waits until a moment has come: how long a street is.
+async fn at(moment: Instant) {
+    drop(tokio::time::timeout_at(moment, std::future::pending::<()>()).await);
 }

@@ -1,8 +1,8 @@
 //! What somebody has who recorded everything and holds every long-lived key afterwards; and what two exits have who compare all
 //! the bytes they saw.
 
-use super::client::PendingCircuit;
-use super::*;
+use super::super::client::PendingCircuit;
+use super::super::*;
 use crate::circuit::CircuitEnd;
 use crate::circuit::terms::{Destination, End};
 use crate::kdf::exporter::{Aead, Kdf};
