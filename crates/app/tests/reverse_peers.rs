@@ -101,7 +101,11 @@ fn nginx_behind_a_site_hears_who_the_client_is() {
     );
     let _nginx = Peer::nginx("", &lines);
     for version in ["v1", "v2"] {
-        let proxy = reverse(&site(port, &format!("to_proxy_protocol = \"{version}\"")));
+        let lines = "health = { path = \"/index.html\", every = \"100ms\", rise = 1 }";
+        let proxy = reverse(&site(port, &format!("to_proxy_protocol = \"{version}\"\n{lines}")));
+        eventually(PATIENCE, "the check, which has a header too, to pass", || {
+            (proxy.status_json().pointer("/upstreams/0/endpoints/0/check")? == "up").then_some(())
+        });
         let mut clients = ["127.0.0.80", "127.0.0.81"]
             .map(|from| RawClient::connect_from(from, proxy.listening("sites.*")));
         // Each connection that is kept between requests goes on speaking for its own client.

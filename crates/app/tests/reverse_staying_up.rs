@@ -296,15 +296,16 @@ fn a_second_upstream_is_asked_where_the_first_is_slow_as_far_as_the_budget_goes(
     let slow = Far::listen();
     let fast = Origin::start(Reply::ok("fast"));
     let lines = format!(
-        "{}\nbalance = \"round-robin\"\nhedge = {{ after = \"50ms\", budget = \"1%\" }}\nretries = {{ tries = 1 }}\ntimeouts = {{ first_byte = \"2s\" }}",
-        to(&[slow.addr(), fast.addr()])
+        "to = [\"http://{}\", \"http://{} priority=1\"]\nhedge = {{ after = \"50ms\", budget = \"1%\" }}\nretries = {{ tries = 1 }}\ntimeouts = {{ first_byte = \"2s\" }}",
+        slow.addr(),
+        fast.addr()
     );
     let proxy = reverse(&site(&lines));
     let addr = proxy.listening("sites.*");
-    // One of two goes to the slow one first; a token is there at the start, and one comes every second.
+    // A token is there at the start.
     let begun = Instant::now();
-    assert_eq!([ask(addr, "GET").status, ask(addr, "GET").status], [200, 200]);
-    assert!(begun.elapsed() < secs(1), "{:?}", begun.elapsed());
+    assert_eq!(ask(addr, "GET").status, 200);
+    assert!(begun.elapsed() < secs(2), "{:?}", begun.elapsed());
     let metrics = proxy.metrics();
     let of = |name: &str| metrics.sum(&format!("shoalway_upstream_{name}"), &[]);
     assert_eq!(
@@ -312,6 +313,5 @@ fn a_second_upstream_is_asked_where_the_first_is_slow_as_far_as_the_budget_goes(
         ("1".into(), "1".into())
     );
     // What may not be carried out twice is waited for.
-    let posted = [ask(addr, "POST").status, ask(addr, "POST").status];
-    assert!(posted.contains(&504) && posted.contains(&200), "{posted:?}");
+    assert_eq!(ask(addr, "POST").status, 504);
 }

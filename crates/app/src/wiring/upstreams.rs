@@ -4,6 +4,7 @@
 //! is, with what an operator added and removed. Not here: what sends to them (`streams`, `sites`), checks and discovery
 //! as tasks (`run/watchers`).
 
+use super::streams::proxy_out;
 use super::{WiringError, read};
 use crate::config::settings::{Check, UpstreamSettings, UpstreamTls};
 use crate::run::watchers::Watch;
@@ -115,6 +116,7 @@ impl<'a> Maker<'a> {
             tls: self.client(settings, Protocol::H1)?,
             tls_h2: self.client(settings, Protocol::H2)?,
             sni: settings.tls.sni.clone(),
+            header: proxy_out(settings.header),
         };
         let checks = settings.checks.clone().map(|Check { probe, health }| ChecksConfig { probe, health });
         self.watches.push(Watch { upstream: Arc::clone(&upstream), checks, prober });

@@ -37,8 +37,10 @@ impl Attempt {
         let backend = self.backend.as_ref()?;
         let after = backend.plan().hedge?;
         let may = self.wanted.idempotent && !self.wanted.upgrade && self.wanted.key.sticky.is_none();
+        if !may {
+            return None;
+        }
         match after {
-            _ if !may => None,
             HedgeAfter::Time(time) => Some(time),
             HedgeAfter::P95 => backend.upstream().p95(),
         }

@@ -6,6 +6,7 @@
 
 use super::grpc::GrpcProbe;
 use crate::retry::StatusSet;
+use crate::stream_plan::ProxyOut;
 use crate::upstream::{Address, EndpointKey, Scheme};
 use bytes::{Buf, Bytes, BytesMut};
 use shoalway_net::dialer::{DialError, Dialer};
@@ -19,6 +20,7 @@ use shoalway_wire::http1::limits::Limits;
 use shoalway_wire::http1::method::Method;
 use shoalway_wire::http1::refusal::Refusal;
 use shoalway_wire::http1::response::ResponseHead;
+use shoalway_wire::proxy_protocol::{Checksum, Endpoints, encode_v1, encode_v2};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -207,9 +209,32 @@ pub struct Prober {
     pub tls_h2: Option<TlsClient>,
     /// The name certificates must have, when it is not the endpoint's.
     pub sni: Option<Host>,
+    /// The PROXY header that connections begin with; a check's says that it speaks for itself. Not on a port that the probe
+    /// names, where something else listens.
+    pub header: ProxyOut,
 }
 
 impl Prober {
+    /// Writes the header, where one is due: PROXY protocol, section 2.2 for version 2, 2.1 for the other.
+    async fn begin(&self, io: &mut (impl AsyncWrite + Unpin), port: Option<u16>) -> Result<(), ProbeFailure> {
+        if port.is_some() {
+            return Ok(());
+        }
+        let mut header = Vec::new();
+        match self.header {
+            ProxyOut::Off => {}
+            ProxyOut::V1 => encode_v1(&Endpoints::Unknown, &mut header),
+            ProxyOut::V2(additions) => {
+                let checksum = if additions.checksum { Checksum::Crc32c } else { Checksum::Without };
+                // Without additions there is nothing that could be too long.
+                if encode_v2(&Endpoints::Local, &[], checksum, &mut header).is_err() {
+                    header.clear();
+                }
+            }
+        }
+        io.write_all(&header).await.map_err(ProbeFailure::Broken)
+    }
+
     /// Checks one endpoint, by gRPC too.
     ///
     /// # Errors
@@ -244,13 +269,15 @@ impl Prober {
         let limit = deadline.saturating_duration_since(Instant::now());
         let target = match &key.address {
             Address::Unix(path) => {
-                let unix = self.dialer.dial_unix(path, deadline).await.map_err(ProbeFailure::Dial)?;
+                let mut unix = self.dialer.dial_unix(path, deadline).await.map_err(ProbeFailure::Dial)?;
+                self.begin(&mut unix, None).await?;
                 return super::grpc::ask(grpc, shard, Stream::new(Io::Unix(unix)), false, "localhost", limit)
                     .await;
             }
             Address::Net(target) => Target::new(target.host.clone(), port.unwrap_or(target.port)),
         };
-        let dialed = self.dialer.dial_configured(&target, deadline).await.map_err(ProbeFailure::Dial)?;
+        let mut dialed = self.dialer.dial_configured(&target, deadline).await.map_err(ProbeFailure::Dial)?;
+        self.begin(&mut dialed.stream, port).await?;
         let tls = key.scheme == Scheme::Https;
         let stream = if tls {
             let client = self.tls_h2.as_ref().ok_or(ProbeFailure::NoTls)?;
@@ -281,12 +308,14 @@ impl Prober {
     async fn run(&self, key: &EndpointKey, probe: &Probe, deadline: Instant) -> Result<(), ProbeFailure> {
         let target = match &key.address {
             Address::Unix(path) => {
-                let stream = self.dialer.dial_unix(path, deadline).await.map_err(ProbeFailure::Dial)?;
+                let mut stream = self.dialer.dial_unix(path, deadline).await.map_err(ProbeFailure::Dial)?;
+                self.begin(&mut stream, None).await?;
                 return ask(stream, key, probe).await;
             }
             Address::Net(target) => Target::new(target.host.clone(), probe.port.unwrap_or(target.port)),
         };
-        let dialed = self.dialer.dial_configured(&target, deadline).await.map_err(ProbeFailure::Dial)?;
+        let mut dialed = self.dialer.dial_configured(&target, deadline).await.map_err(ProbeFailure::Dial)?;
+        self.begin(&mut dialed.stream, probe.port).await?;
         match (key.scheme, &probe.kind) {
             (Scheme::Https, ProbeKind::Http(_)) => {
                 let tls = self.tls.as_ref().ok_or(ProbeFailure::NoTls)?;

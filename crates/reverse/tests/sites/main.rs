@@ -7,6 +7,7 @@ mod claims;
 mod faults;
 mod files;
 mod flapping;
+mod hedging;
 mod reload;
 mod requests;
 mod smuggling;

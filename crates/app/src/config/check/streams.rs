@@ -84,7 +84,7 @@ fn stream(
             checks: checks.clone(),
             tls: UpstreamTls::default(),
             bounds,
-            header: ProxyHeader::Off,
+            header: *section.to_proxy_protocol.get(),
         }
     };
     let to =

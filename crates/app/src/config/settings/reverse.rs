@@ -137,7 +137,7 @@ pub struct UpstreamSettings {
     pub tls: UpstreamTls,
     /// Bounds and second chances.
     pub bounds: Bounds,
-    /// The header that connections of a site begin with; those of a stream have it in [`StreamSettings`].
+    /// The header that connections begin with, those of checks included.
     pub header: ProxyHeader,
 }
 

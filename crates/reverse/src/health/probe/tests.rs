@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests listen and spawn themselves")]
 
 use super::*;
+use crate::stream_plan::ProxyOut;
 use crate::upstream::EndpointSpec;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use shoalway_net::dialer::DialConfig;
@@ -21,7 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn prober() -> Prober {
     let resolver = Resolver::new(ResolverConfig::default(), tokio::runtime::Handle::current()).unwrap();
     let guard = Arc::new(EgressGuard::new(Reach::Default, vec![], vec![]));
-    Prober { dialer: Dialer::new(resolver, guard, DialConfig::default()), tls: None, tls_h2: None, sni: None }
+    Prober {
+        dialer: Dialer::new(resolver, guard, DialConfig::default()),
+        tls: None,
+        tls_h2: None,
+        sni: None,
+        header: ProxyOut::Off,
+    }
 }
 
 fn key(text: &str) -> EndpointKey {
