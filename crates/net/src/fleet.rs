@@ -163,6 +163,12 @@ impl Fleet {
         self.counters().map(|counters| counters.connections.get()).sum()
     }
 
+    /// The memory budget, in bytes.
+    #[must_use]
+    pub const fn memory(&self) -> u64 {
+        self.memory
+    }
+
     /// How full the memory budget is.
     #[must_use]
     pub fn pressure(&self) -> Pressure {

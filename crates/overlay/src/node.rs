@@ -5,12 +5,14 @@
 //!
 //! - [`arrive`]: links that come in by the site's door, and sessions that go on after a cut;
 //! - [`trunks`]: links to other nodes, dialled once and shared by all circuits;
-//! - [`hop`]: a CREATE that came, and what becomes of it; [`relay`]: a circuit that passes through.
+//! - [`hop`]: a CREATE that came, and what becomes of it; [`relay`]: a circuit that passes through;
+//! - `load`: how much may wait in all links together.
 //!
 //! Not here: connecting to destinations (`exit`), keys and their rotation (`keys`), the site (`reverse`).
 
 pub mod arrive;
 pub mod hop;
+mod load;
 pub mod relay;
 pub mod trunks;
 
@@ -87,7 +89,7 @@ impl Node {
     }
 
     fn new(shard: &Rc<Shard>, plan: &Arc<NodePlan>) -> Rc<Self> {
-        Rc::new(Self {
+        let node = Rc::new(Self {
             plan: Arc::clone(plan),
             shard: Rc::downgrade(shard),
             trunks: Trunks::default(),
@@ -96,7 +98,9 @@ impl Node {
             clients: RefCell::default(),
             own: RefCell::default(),
             next_group: Cell::new(1),
-        })
+        });
+        shard.tasks().spawn(load::keep(Rc::downgrade(&node), Rc::downgrade(shard)));
+        node
     }
 
     /// What it was made of.
