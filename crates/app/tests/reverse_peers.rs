@@ -1,6 +1,10 @@
 //! The reverse proxy beside others: nginx and HAProxy as upstreams, HAProxy in front and behind by the PROXY protocol.
 
-#![allow(clippy::unwrap_used, reason = "a test reads best so")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test reads best so, and looks for a free port itself"
+)]
 
 use shoalway_testkit::real::{Peer, curl};
 use shoalway_testkit::{Far, Origin, PATIENCE, Proxy, RawClient, Reply, eventually};
