@@ -18,6 +18,9 @@ use std::time::Duration;
 
 /// Chunks read in one turn.
 const CHUNKS: usize = 32;
+/// Bytes of one turn: with the heads of their frames they fill the 64 KiB that a connection sends at once. A few more would
+/// leave by themselves, as a record of TLS and a call of the system of their own.
+const BURST: usize = 63 << 10;
 /// How long the last words of a link may take to leave.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How long a link whose connection leaves may take.
@@ -164,11 +167,17 @@ impl Driver {
 
     /// Ready when nothing is left to write.
     fn write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DuplexError>> {
+        let mut left = BURST;
         loop {
             if self.pieces.is_empty() && !self.link.quiet().wants_transmit() {
                 return Poll::Ready(Ok(()));
             }
-            let room = std::task::ready!(self.duplex.sending().poll_room(cx))?;
+            if left == 0 {
+                // Behind the connection, which was woken by what was sent.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let room = std::task::ready!(self.duplex.sending().poll_room(cx))?.min(left);
             if self.pieces.is_empty() {
                 let pieces = &mut self.pieces;
                 let taken =
@@ -178,11 +187,12 @@ impl Driver {
                     return Poll::Ready(Ok(()));
                 }
             }
-            self.send(room)?;
+            left -= room - self.send(room)?;
         }
     }
 
-    fn send(&mut self, mut room: usize) -> Result<(), DuplexError> {
+    /// Gives the stream as many pieces as there is room for; what of it is left.
+    fn send(&mut self, mut room: usize) -> Result<usize, DuplexError> {
         while room > 0 {
             let Some(piece) = self.pieces.front_mut() else { break };
             let part = if piece.len() <= room { self.pieces.pop_front() } else { Some(piece.split_to(room)) };
@@ -190,7 +200,7 @@ impl Driver {
             room -= part.len();
             self.duplex.sending().send(part)?;
         }
-        Ok(())
+        Ok(room)
     }
 
     fn tell(&mut self) {
