@@ -172,3 +172,24 @@ fn one_client_twice_at_one_exit_is_no_more_alike_than_two_clients() {
     // The exit's own key id and the ends of names are all there is.
     assert!(common < 24, "{common} windows in common");
 }
+
+#[test]
+fn all_that_an_entry_can_open_never_names_the_destination() {
+    let (mut entry, mut exit) = (Hop::new("entry"), Hop::new("exit"));
+    let name = "n7f3a9c51e08b264d.example";
+    let recorded = record(&mut entry, &mut exit);
+    let ReadyCircuit { terms, tx, rx, .. } = &recorded.client;
+    let mut client = CircuitEnd::new(End::Client, terms.circuit, tx, rx, START);
+    client.open(Destination::Target(Target::parse(&format!("{name}:443"), None).unwrap()), START).unwrap();
+    // What the link carries once TLS is off, and what its own key opens of that.
+    let mut seen = [&recorded.create[..], &recorded.to_exit, &recorded.created].concat();
+    let mut opened_by_exit = BytesMut::new();
+    let mut opener = Opener::new(&recorded.exit.rx, START);
+    while let Some(record) = client.transmit(usize::MAX >> 1, START) {
+        seen.extend_from_slice(&record);
+        opener.open(&record, &mut opened_by_exit).unwrap();
+    }
+    let stands_in = |bytes: &[u8]| bytes.windows(name.len()).any(|window| window == name.as_bytes());
+    assert!(stands_in(&opened_by_exit), "the exit is told");
+    assert!(!stands_in(&seen), "the entry is not");
+}
