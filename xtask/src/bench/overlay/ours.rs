@@ -25,6 +25,8 @@ pub(super) struct Manner {
     pub(super) optimistic: bool,
     /// Circuits kept ready.
     pub(super) stock: u32,
+    /// Whether there are [`CROWD`] as well.
+    pub(super) crowded: bool,
     /// Where others find the entry, when it is not where it listens.
     pub(super) by: Option<Detour>,
 }
@@ -38,10 +40,22 @@ pub(super) struct Detour {
 
 impl Manner {
     /// One circuit for a host and a user; none is made that nobody asked for.
-    pub(super) const USUAL: Self = Self { spread: "host", optimistic: false, stock: 0, by: None };
+    pub(super) const USUAL: Self =
+        Self { spread: "host", optimistic: false, stock: 0, crowded: false, by: None };
     /// A circuit for each flow, made when it comes.
     pub(super) const COLD: Self = Self { spread: "connection", ..Self::USUAL };
 }
+
+/// Further clients, their files, and files with the ports of their proxies.
+pub(super) const CROWD: [(&str, &str, &str); 7] = [
+    ("client2", "client2.toml", "client2.port"),
+    ("client3", "client3.toml", "client3.port"),
+    ("client4", "client4.toml", "client4.port"),
+    ("client5", "client5.toml", "client5.port"),
+    ("client6", "client6.toml", "client6.port"),
+    ("client7", "client7.toml", "client7.port"),
+    ("client8", "client8.toml", "client8.port"),
+];
 
 /// The directory of the network, with keys, invitations and configurations, and its programs.
 ///
@@ -58,7 +72,16 @@ pub(super) fn prepare(bench: &Bench, manner: &Manner, origin: OriginPorts) -> Re
         let command = vec![program.clone(), "run".to_owned(), "-c".to_owned(), config];
         Member { name, command, after }
     };
-    let members = [("entry", 0), ("exit", 1), ("client", 5)].map(member).into();
+    let mut members: Vec<Member> = [("entry", 0), ("exit", 1), ("client", 5)].map(member).into();
+    if manner.crowded {
+        for (name, file, port) in CROWD {
+            let own = free_port()?.to_string();
+            fs::write(site.dir.join(port), &own)?;
+            let words = [("CLIENT", name.to_owned()), ("PORT", own), ("ADMIN", free_port()?.to_string())];
+            site.write(&[("overlay-client.conf", file)], &words)?;
+            members.push(member((name, 0)));
+        }
+    }
     Ok((site, members))
 }
 
@@ -69,6 +92,7 @@ fn site(certificate: &Certificate, manner: &Manner, origin: OriginPorts) -> Resu
     let mut words = certificate.words().to_vec();
     words.extend([
         ("HOST", HOST.to_owned()),
+        ("CLIENT", "client".to_owned()),
         ("ENTRY_PORT", by.to.to_string()),
         ("ENTRY_PUBLIC", by.from.to_string()),
         ("EXIT_PORT", free_port()?.to_string()),
