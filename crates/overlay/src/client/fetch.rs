@@ -87,8 +87,20 @@ impl Home {
             return Err(FetchFault::Empty);
         }
         library.learn_snapshot(&snapshot, &headers, time::unix())?;
-        self.plan_next(LEAST + chance::rng().next_u64() % MORE);
+        self.plan_after_fetch();
         Ok(())
+    }
+
+    /// The next one is hours away, unless the directory has no exit of use: a network that begins will have one soon.
+    fn plan_after_fetch(&self) {
+        let wish = &self.shared.plan.exits;
+        if self.candidates().iter().any(|candidate| wish.fits(candidate)) {
+            self.without_exit.set(0);
+            return self.plan_next(LEAST + chance::rng().next_u64() % MORE);
+        }
+        let times = self.without_exit.get();
+        self.without_exit.set(times.saturating_add(1));
+        self.plan_next(pause_without_exit(times));
     }
 
     /// The same, when it is time.
@@ -197,6 +209,12 @@ impl Home {
     }
 }
 
+/// Seconds till a directory without an exit of use is fetched again: few at first, and then no more than an entry answers,
+/// which is 60 questions an hour.
+fn pause_without_exit(times: u32) -> u64 {
+    RETRY.min(15 << times.min(8))
+}
+
 /// The entries of before, if any were written down.
 ///
 /// # Errors
@@ -220,4 +238,24 @@ fn write_entries(folder: &Path, entries: &Entries) -> io::Result<()> {
     file.write_all(entries.to_text().as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&fresh, &path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_without_exits_is_asked_for_again_soon_and_not_too_often() {
+        let pauses: Vec<u64> = (0..12).map(pause_without_exit).collect();
+        assert_eq!(pauses[..6], [15, 30, 60, 120, 240, 300]);
+        let hour = pauses
+            .iter()
+            .scan(0, |at, pause| {
+                *at += pause;
+                Some(*at)
+            })
+            .filter(|at| *at <= 3_600)
+            .count();
+        assert!(hour * 3 <= 60, "{hour} fetches of three questions in the first hour");
+    }
 }

@@ -88,6 +88,8 @@ pub struct Home {
     /// When the directory is fetched again.
     pub(super) fetch_at: Cell<Option<Instant>>,
     pub(super) fetching: tokio::sync::Mutex<()>,
+    /// How often in a row the directory had no exit of use.
+    pub(super) without_exit: Cell<u32>,
     me: WeakHome,
 }
 
@@ -149,6 +151,7 @@ impl Home {
             refilling: Cell::new(false),
             fetch_at: Cell::new(None),
             fetching: tokio::sync::Mutex::new(()),
+            without_exit: Cell::new(0),
             me: Weak::clone(me),
         });
         // What is wrong is told by the first look.
