@@ -63,7 +63,7 @@ pub enum Parting {
 pub enum Afterwards {
     /// They end now.
     End,
-    /// They wait for another stream: [`LinkHandle::resume`].
+    /// They wait for another stream: [`LinkHandle::take_session`].
     Wait,
 }
 
