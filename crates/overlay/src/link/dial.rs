@@ -194,7 +194,7 @@ pub async fn open_after(
     let opener = told(&ask.opener, received());
     let (opener, secrets) =
         seal_opener(ask.to, &binding, &opener, rng).map_err(|_unusable| DialFault::Key)?;
-    let tunnel = ask_for_tunnel(&mut visit, ask.endpoint, &opener).await?;
+    let tunnel = ask_for_tunnel(&mut visit, ask.endpoint, &opener, how.patience).await?;
     let kind = if ask.node.is_some() { Kind::Trunk } else { Kind::Client };
     let link = Link::new(LinkConfig::new(Role::Dialer, kind), time::moment(), rng);
     let Tunnel { mut duplex, carrier } = tunnel;
@@ -235,7 +235,12 @@ const fn told<'a>(ask: &OpenerAsk<'a>, count: Option<u64>) -> OpenerAsk<'a> {
     OpenerAsk { purpose, session: ask.session, time: ask.time, token: ask.token }
 }
 
-async fn ask_for_tunnel(visit: &mut Visit, endpoint: &Endpoint, opener: &str) -> Result<Tunnel, DialFault> {
+async fn ask_for_tunnel(
+    visit: &mut Visit,
+    endpoint: &Endpoint,
+    opener: &str,
+    patience: Duration,
+) -> Result<Tunnel, DialFault> {
     let cookie = format!("{}={opener}", endpoint.cookie);
     let origin = format!("https://{}", authority(endpoint));
     let fields: [(&str, &[u8]); 8] = [
@@ -252,8 +257,8 @@ async fn ask_for_tunnel(visit: &mut Visit, endpoint: &Endpoint, opener: &str) ->
         Ok(tunnel) => Ok(tunnel),
         Err(TunnelError::Refused(refusal)) => {
             let status = refusal.status;
-            // A visitor reads what it is told.
-            drop(refusal.read(PAGE).await);
+            // A visitor reads what it is told, but not for ever: the answer may be one that never ends.
+            drop(tokio::time::timeout(patience, refusal.read(PAGE)).await);
             Err(DialFault::NotAccepted { status })
         }
         Err(error) => Err(DialFault::Visit(error)),
