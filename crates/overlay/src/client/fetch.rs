@@ -199,8 +199,11 @@ impl Home {
     async fn headers_of(&self, exit: Address, from: u64) -> Result<Vec<u8>, NoCircuit> {
         let circuit = Box::pin(self.make(exit)).await?;
         let no_answer = NoCircuit::Path("the exit does not show its directory");
-        let opened = circuit.port.open(Destination::Directory).await;
-        let Ok(mut stream) = opened else { return Err(no_answer) };
+        let opened = tokio::time::timeout(ANSWER, circuit.port.open(Destination::Directory)).await;
+        let Ok(Ok(mut stream)) = opened else {
+            circuit.port.close(Code::Done);
+            return Err(no_answer);
+        };
         stream.ask_directory(DirGet { kind: DirKind::Headers, number: from });
         let answer = tokio::time::timeout(ANSWER, stream.directory_answer()).await;
         drop(stream);

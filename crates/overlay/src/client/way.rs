@@ -95,10 +95,15 @@ async fn serve(
     shared: &Arc<Shared>,
     wanted: Wanted,
     far: pipe::End,
-    tell: oneshot::Sender<Result<(), ConnectError>>,
+    mut tell: oneshot::Sender<Result<(), ConnectError>>,
 ) {
     let home = Home::of(&shard, shared);
-    match home.open(&wanted).await {
+    let opened = tokio::select! {
+        opened = home.open(&wanted) => opened,
+        // Whoever wanted it has given up.
+        () = tell.closed() => return,
+    };
+    match opened {
         Err(error) => drop(tell.send(Err(error))),
         Ok(flow) => {
             if tell.send(Ok(())).is_err() {
